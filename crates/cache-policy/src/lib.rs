@@ -1,0 +1,1 @@
+//! RFC 9111 and friends as decisions over headers.

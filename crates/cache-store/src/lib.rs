@@ -1,0 +1,1 @@
+//! The memory tier and the purge marks.

@@ -1,0 +1,1 @@
+//! Releases, purge log, tokens; the embedded store; API server and client.

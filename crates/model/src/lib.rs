@@ -1,0 +1,1 @@
+//! Ids, units, limits, the site manifest: raw to resolved.

@@ -1,0 +1,1 @@
+//! One request's way through: the shell around policy, store and upstream.

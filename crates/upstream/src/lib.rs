@@ -1,0 +1,1 @@
+//! Pools of origins: connections, probes, retries.

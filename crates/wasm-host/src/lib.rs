@@ -1,0 +1,1 @@
+//! WebAssembly handlers: engine, instances, limits, host interfaces.

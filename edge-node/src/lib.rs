@@ -1,0 +1,1 @@
+//! The edge role: listeners, route, handler, cache, shield.

@@ -1,0 +1,1 @@
+//! The shield role: listener, cache, origin pools.

@@ -1,0 +1,2 @@
+//! bin holm.
+fn main() {}
