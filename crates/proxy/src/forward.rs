@@ -1,0 +1,95 @@
+//! The fields that a tier writes on a request it passes on: who asked, which way it came, and whether it goes in circles.
+
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::Version;
+
+use crate::internal::Scheme;
+
+/// `CDN-Loop` (RFC 8586).
+pub(crate) const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Our CDN identifier in `CDN-Loop`.
+const CDN_ID: &str = "holm";
+/// How often a request may pass a Holm edge before it is a loop: a cluster whose origin is another cluster is legitimate.
+const MAX_PASSES: usize = 3;
+
+/// The names of this software in `Via` (RFC 9110 §7.6.3).
+pub(crate) const VIA_EDGE: &str = "holm-edge";
+pub(crate) const VIA_SHIELD: &str = "holm-shield";
+
+/// Says where the request came from. No peer is believed, so whatever a client wrote is replaced.
+pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Scheme, host: &str) {
+    headers.remove(FORWARDED);
+    if let Ok(value) = HeaderValue::from_str(&client.to_string()) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
+    if let Ok(value) = HeaderValue::from_str(host) {
+        headers.insert(X_FORWARDED_HOST, value);
+    }
+    headers.remove(HOST);
+}
+
+/// Adds this hop to `Via`.
+pub(crate) fn write_via(headers: &mut HeaderMap, version: Version, pseudonym: &'static str) {
+    let protocol = match version {
+        Version::HTTP_3 => "3",
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    if let Ok(value) = HeaderValue::from_str(&format!("{protocol} {pseudonym}")) {
+        headers.append(VIA, value);
+    }
+}
+
+/// Adds this CDN to `CDN-Loop`; `false` where the request has passed too often (RFC 8586 §2).
+pub(crate) fn enter_cdn(headers: &mut HeaderMap) -> bool {
+    let passes = headers
+        .get_all(&CDN_LOOP)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter(|member| member.split(';').next().is_some_and(|id| id.trim().eq_ignore_ascii_case(CDN_ID)))
+        .count();
+    headers.append(&CDN_LOOP, HeaderValue::from_static(CDN_ID));
+    passes < MAX_PASSES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_loop(members: &[&str], passes: bool) {
+        let mut headers = HeaderMap::new();
+        for member in members {
+            headers.append(&CDN_LOOP, member.parse().expect("a field value"));
+        }
+        assert_eq!(enter_cdn(&mut headers), passes, "{members:?}");
+        assert_eq!(headers.get_all(&CDN_LOOP).iter().count(), members.len() + 1);
+    }
+
+    #[test]
+    fn rfc8586_counts_our_own_passes_only() {
+        check_loop(&[], true);
+        check_loop(&["other, another; v=1"], true);
+        check_loop(&["holm", "holm; node=a"], true);
+        check_loop(&["holm, HOLM ;x", "holm"], false);
+    }
+
+    #[test]
+    fn what_a_client_says_of_itself_is_replaced() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "6.6.6.6".parse().expect("value"));
+        headers.insert("forwarded", "for=6.6.6.6".parse().expect("value"));
+        write_client(&mut headers, [127, 0, 0, 1].into(), Scheme::Https, "shop.example");
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+        assert_eq!(headers["x-forwarded-host"], "shop.example");
+        assert!(!headers.contains_key("forwarded"));
+    }
+}

@@ -1,0 +1,89 @@
+//! What the tiers tell each other on an internal hop (edge → shield), as `Holm-…` fields under mutual TLS.
+//!
+//! None of these fields may cross an outside boundary in either direction: [`strip`] runs on every request from a client and on
+//! every response to one.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use holm_model::ids::{Seq, SiteName};
+
+/// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for.
+pub(crate) const AS_OF: HeaderName = HeaderName::from_static("holm-as-of");
+/// The site that the edge routed the request to.
+pub(crate) const SITE: HeaderName = HeaderName::from_static("holm-site");
+/// The scheme the client used; the hop itself is always https.
+pub(crate) const SCHEME: HeaderName = HeaderName::from_static("holm-scheme");
+/// On a tunnel's POST: the protocol the client asks to upgrade to.
+pub(crate) const UPGRADE: HeaderName = HeaderName::from_static("holm-upgrade");
+/// On a tunnel's answer: present when the origin switched protocols.
+pub(crate) const UPGRADED: HeaderName = HeaderName::from_static("holm-upgraded");
+/// On an error answer made by a tier: the reason that the client's `Cache-Status` shall name.
+pub(crate) const REASON: HeaderName = HeaderName::from_static("holm-reason");
+
+const ALL: [&HeaderName; 6] = [&AS_OF, &SITE, &SCHEME, &UPGRADE, &UPGRADED, &REASON];
+
+/// Removes every internal field.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    for name in ALL {
+        headers.remove(name);
+    }
+}
+
+/// The part of a request that only the next tier reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) site: SiteName,
+    pub(crate) scheme: Scheme,
+    pub(crate) applied: Seq,
+}
+
+impl Envelope {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(AS_OF, HeaderValue::from(self.applied.get()));
+        headers.insert(SCHEME, HeaderValue::from_static(self.scheme.as_str()));
+        if let Ok(site) = HeaderValue::from_str(self.site.as_str()) {
+            headers.insert(SITE, site);
+        }
+    }
+
+    /// `None` where a field is missing or malformed: the sender is no Holm tier of this version.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
+        let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
+        Some(Self {
+            site: text(&SITE)?.parse().ok()?,
+            scheme: Scheme::parse(text(&SCHEME)?)?,
+            applied: as_of(headers)?,
+        })
+    }
+}
+
+/// The `Holm-As-Of` field.
+pub(crate) fn as_of(headers: &HeaderMap) -> Option<Seq> {
+    headers.get(&AS_OF)?.to_str().ok()?.parse::<u64>().ok().map(Seq::new)
+}
+
+/// How the client reached the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS or QUIC.
+    Https,
+}
+
+impl Scheme {
+    /// The URI scheme's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+}
