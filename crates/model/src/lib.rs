@@ -1,1 +1,8 @@
-//! Ids, units, limits, the site manifest: raw to resolved.
+//! Ids, units, limits, purges, releases and the site manifest: what every other crate speaks of. Pure.
+
+pub mod ids;
+pub mod limits;
+pub mod manifest;
+pub mod purge;
+pub mod release;
+pub mod units;

@@ -1,0 +1,50 @@
+//! Limits: bounds that more than one crate relies on, in one place. Every queue, header set and text has one.
+
+use std::time::Duration;
+
+use crate::units::ByteSize;
+
+/// The longest request or response head (start line and header fields) that is read.
+pub const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// The most header fields in one head.
+pub const MAX_HEADERS: usize = 128;
+
+/// The longest request target, as in nginx's largest buffer by default, doubled.
+pub const MAX_URI_BYTES: usize = 16 << 10;
+
+/// The most tags (Surrogate-Key, Cache-Tag) kept of one response; a response with more is not stored.
+pub const MAX_TAGS: usize = 64;
+
+/// The longest tag.
+pub const MAX_TAG_BYTES: usize = 128;
+
+/// The most selectors in one purge request.
+pub const MAX_PURGE_SELECTORS: usize = 1_000;
+
+/// The most sites of one cluster.
+pub const MAX_SITES: usize = 10_000;
+
+/// The largest component or file of a release.
+pub const MAX_BLOB: ByteSize = ByteSize::mib(512);
+
+/// The most files of one release.
+pub const MAX_FILES: usize = 20_000;
+
+/// The largest JSON body that the control API reads.
+pub const MAX_API_BODY: ByteSize = ByteSize::mib(16);
+
+/// The largest manifest.
+pub const MAX_MANIFEST: ByteSize = ByteSize::mib(1);
+
+/// How long a request head may take to arrive.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an idle connection is kept for the next request.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The most requests under way on one multiplexed connection (HTTP/2, HTTP/3).
+pub const MAX_STREAMS: u32 = 256;
+
+/// How long a node waits for its own purge log to reach the position that a request names.
+pub const AS_OF_WAIT: Duration = Duration::from_secs(2);
