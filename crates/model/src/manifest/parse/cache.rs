@@ -21,7 +21,8 @@ pub(super) fn read<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<
         None => Some(None),
         Some(value) => wanted.duration(value, report).map(Some),
     };
-    let (default_ttl, stale_while_revalidate, stale_if_error) = (time(&DEFAULT_TTL), time(&REVALIDATE), time(&IF_ERROR));
+    let (default_ttl, stale_while_revalidate, stale_if_error) =
+        (time(&DEFAULT_TTL), time(&REVALIDATE), time(&IF_ERROR));
     let key = block.get("key").map_or(Some(KeyRule::default()), |value| key(value, report));
     Some(CacheRule {
         enabled: true,
@@ -47,8 +48,7 @@ fn query<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<QueryRule>
         DeValue::String(text) if text == "none" => Some(QueryRule::None),
         DeValue::Array(list) if list.is_empty() => Some(QueryRule::None),
         DeValue::Array(_) => {
-            let mut names: Vec<String> =
-                QUERY.texts(value, report)?.iter().map(|name| name.text.to_owned()).collect();
+            let mut names: Vec<String> = QUERY.texts(value, report)?.into_iter().map(str::to_owned).collect();
             names.sort_unstable();
             names.dedup();
             Some(QueryRule::Only(names))
@@ -60,18 +60,15 @@ fn query<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<QueryRule>
     }
 }
 
-const KEYS: Keys =
-    Keys { known: &["default_ttl", "stale_while_revalidate", "stale_if_error", "key"], later: &[] };
+const KEYS: Keys = Keys { known: &["default_ttl", "stale_while_revalidate", "stale_if_error", "key"], later: &[] };
 const KEY_KEYS: Keys = Keys { known: &["query"], later: &[] };
 
 const CACHE: Wanted<'_> =
     Wanted { name: "cache", what: "a table or false", example: "cache = { default_ttl = \"1h\" }" };
-const DEFAULT_TTL: Wanted<'_> =
-    Wanted { name: "default_ttl", what: "a duration", example: "default_ttl = \"1h\"" };
+const DEFAULT_TTL: Wanted<'_> = Wanted { name: "default_ttl", what: "a duration", example: "default_ttl = \"1h\"" };
 const REVALIDATE: Wanted<'_> =
     Wanted { name: "stale_while_revalidate", what: "a duration", example: "stale_while_revalidate = \"1m\"" };
-const IF_ERROR: Wanted<'_> =
-    Wanted { name: "stale_if_error", what: "a duration", example: "stale_if_error = \"1d\"" };
+const IF_ERROR: Wanted<'_> = Wanted { name: "stale_if_error", what: "a duration", example: "stale_if_error = \"1d\"" };
 const QUERY: Wanted<'_> = Wanted {
     name: "query",
     what: "\"all\", \"none\" or a list of parameter names",

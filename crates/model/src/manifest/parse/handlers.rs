@@ -96,10 +96,8 @@ fn outbound<'a>(value: &'a Value<'a>, report: &mut Report<'_>) {
     }
 }
 
-const KEYS: Keys = Keys {
-    known: &["component", "memory", "cpu", "wall", "reuse", "env", "outbound"],
-    later: &["secrets", "kv"],
-};
+const KEYS: Keys =
+    Keys { known: &["component", "memory", "cpu", "wall", "reuse", "env", "outbound"], later: &["secrets", "kv"] };
 
 /// Enough for what small services need, little enough for hundreds at a time.
 const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);

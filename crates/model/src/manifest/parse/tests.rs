@@ -127,20 +127,15 @@ fn values_that_make_no_sense_are_refused() {
 fn references_must_exist() {
     check("\"web\"", "«\"wbe\"»", "there is no origin `wbe`", "did you mean `web`?");
     check("handler = \"api\"", "handler = «\"app\"»", "no handler `app`", "did you mean `api`?");
-    check_text(
-        "name = \"a\"\nhosts = [\"*\"]\n[[routes]]\npath = \"/*\"\norigin = \"web\"\n",
-        (5, 10),
-        "\"web\"",
-        "there is no origin `web`",
-        "define it: [origins.web]",
-    );
+    let text = "name = \"a\"\nhosts = [\"*\"]\n[[routes]]\npath = \"/*\"\norigin = «\"web\"»\n";
+    check_text(text, "there is no origin `web`", "define it: [origins.web]");
 }
 
 #[test]
 fn duplicates_are_refused() {
     check("\"*.shop.example\"", "«\"shop.example\"»", "listed twice", "remove");
     check("\"/*\"", "«\"/assets/*\"»", "an earlier route", "the first match wins");
-    check("\"http://10.0.0.2\"", "TODO\"https://10.0.0.1:8443\"", "listed twice", "");
+    check("{ url = \"http://10.0.0.2\", weight = 2 }", "«\"https://10.0.0.1:8443/\"»", "listed twice", "");
     check("hosts =", "«name» = \"again\"\nhosts =", "duplicate key", "");
 }
 
@@ -152,37 +147,38 @@ fn a_handler_alone_leaves_its_path_to_content() {
 
 #[test]
 fn routes_need_content() {
-    check("files   = \"./public\"\n", "TODO", "needs an origin, files or a handler", "add");
-    check("files   =", "TODOorigin = \"web\"\nfiles =", "not both", "keep one");
-    check("path    = \"/*\"\n", "TODO", "a route has no `path`", "add: path");
-    check_text("name = \"a\"\nhosts = [\"*\"]\n", (1, 1), "", "no routes", "[[routes]]");
-    check_text("name = \"a\"\nhosts = [\"*\"]\nroutes = []\n", (3, 10), "[]", "is empty", "[[routes]]");
+    let last = "[[routes]]\npath    = \"/*\"\nfiles   = \"./public\"\n";
+    check(last, "«[[routes]]»\npath = \"/*\"\n", "needs an origin, files or a handler", "add");
+    check(last, "«[[routes]]»\nfiles = \"./public\"\n", "a route has no `path`", "add: path");
+    check("files   = \"./public\"", "origin = \"web\"\nfiles = «\"./public\"»", "not both", "keep one");
+    check_text("«»name = \"a\"\nhosts = [\"*\"]\n", "no routes", "[[routes]]");
+    check_text("name = \"a\"\nhosts = [\"*\"]\nroutes = «[]»\n", "is empty", "[[routes]]");
 }
 
 #[test]
 fn what_a_later_version_brings_is_refused_by_name() {
     let later = "is not available in this version";
-    check("host      =", "sticky = { cookie = \"c\" }\nhost =", (30, 1), "sticky", later, "remove it");
-    check("host      =", "discover = 1\nhost =", (30, 1), "discover", later, "remove it");
-    check("host      =", "health = {}\nhost =", (30, 1), "health", later, "[origins.web]");
-    check("host      =", "eject = {}\nhost =", (30, 1), "eject", later, "");
-    check("attempts = 3", "budget = \"20%\"", (31, 15), "budget", later, "");
-    check("weight = 2", "zone = \"b\"", (29, 65), "zone", later, "");
-    check("\"weighted\"", "\"ewma\"", (28, 13), "\"ewma\"", later, "round-robin");
+    check("host      =", "«sticky» = { cookie = \"c\" }\nhost =", later, "remove it");
+    check("host      =", "«discover» = 1\nhost =", later, "remove it");
+    check("host      =", "«health» = {}\nhost =", later, "[origins.web]");
+    check("host      =", "«eject» = {}\nhost =", later, "");
+    check("attempts = 3", "«budget» = \"20%\"", later, "");
+    check("weight = 2", "«zone» = \"b\"", later, "");
+    check("\"weighted\"", "«\"ewma\"»", later, "round-robin");
     check("\"weighted\"", "«\"weigthed\"»", "no way to balance", "did you mean `weighted`?");
-    check("\"http://10.0.0.2\"", "\"h3://10.0.0.2\"", (29, 46), "\"h3://10.0.0.2\"", later, "https://");
-    check("reuse  = 1", "reuse = 5", (22, 9), "5", later, "reuse = 1");
-    check("reuse  = 1", "secrets = [\"K\"]", (22, 1), "secrets", later, "");
-    check("reuse  = 1", "kv = [\"sessions\"]", (22, 1), "kv", later, "");
-    check("outbound = []", "outbound = [\"https://x\"]", (24, 12), "[\"https://x\"]", later, "routes");
+    check("\"http://10.0.0.2\"", "«\"h3://10.0.0.2\"»", later, "https://");
+    check("reuse  = 1", "reuse = «5»", later, "reuse = 1");
+    check("reuse  = 1", "«secrets» = [\"K\"]", later, "");
+    check("reuse  = 1", "«kv» = [\"sessions\"]", later, "");
+    check("outbound = []", "outbound = «[\"https://x\"]»", later, "routes");
     check("handler = \"api\"", "handler = «[\"api\"]»", "a list of handlers is not", "");
-    check("handler = \"api\"", "handler = \"api\"\nposition = \"origin\"", (12, 12), "\"origin\"", later, "viewer");
+    check("handler = \"api\"", "handler = \"api\"\nposition = «\"origin\"»", later, "viewer");
 }
 
 #[test]
 fn syntax_errors_have_a_place() {
     check("\"shop\"", "«shop»", "not valid TOML", "");
-    check("\"shop\"", "TODO\"shop", "not valid TOML", "");
+    check("\"shop\"", "\"shop«»", "not valid TOML", "");
 }
 
 #[test]
@@ -190,7 +186,7 @@ fn all_errors_are_shown_in_the_order_of_the_file() {
     let text = GOOD.replace("\"web\"", "\"wbe\"").replace("hosts =", "host =").replace("\"20ms\"", "\"soon\"");
     let errors = parse("holm.toml", &text).expect_err("three mistakes");
     let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
-    assert_eq!(lines, [1, 2, 6, 20], "{errors}");
+    assert_eq!(lines, [2, 6, 20], "{errors}");
     let many = format!("name = \"a\"\nhosts = [{}]\n", "\"?\",".repeat(MAX_ERRORS * 2));
     assert_eq!(parse("holm.toml", &many).expect_err("many mistakes").0.len(), MAX_ERRORS);
 }
@@ -211,7 +207,9 @@ error: unknown key `orgin` in a route
 
 #[test]
 fn any_text_gets_an_answer() {
-    for text in ["", "\0", "=", "[", "[[routes]]\n", "name = \"\u{1b}[31m\"", "a\u{301}\u{1F980} = \"\t\"", "\r\n\r\n[x\r\n"] {
+    for text in
+        ["", "\0", "=", "[", "[[routes]]\n", "name = \"\u{1b}[31m\"", "a\u{301}\u{1F980} = \"\t\"", "\r\n\r\n[x\r\n"]
+    {
         let errors = parse("holm.toml", text).expect_err("no manifest");
         assert!(!errors.0.is_empty() && !errors.to_string().is_empty());
     }

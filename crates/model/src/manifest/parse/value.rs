@@ -1,12 +1,12 @@
 //! Single values of a manifest: text, numbers, durations, sizes, lists; a wrong type is an error with an example.
 
 use std::fmt::Display;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use toml::de::DeValue;
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::report::Report;
 use crate::units::{ByteSize, HumanDuration};
@@ -96,7 +96,7 @@ impl Wanted<'_> {
     pub(super) fn integer(
         &self,
         value: &Value<'_>,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u64>,
         report: &mut Report<'_>,
     ) -> Option<u64> {
         let DeValue::Integer(number) = value.get_ref() else {
@@ -122,21 +122,13 @@ impl Wanted<'_> {
         }
     }
 
-    /// A list of texts, each with its place.
-    pub(super) fn texts<'a>(&self, value: &'a Value<'a>, report: &mut Report<'_>) -> Option<Vec<Text<'a>>> {
+    /// A list of texts.
+    pub(super) fn texts<'a>(&self, value: &'a Value<'a>, report: &mut Report<'_>) -> Option<Vec<&'a str>> {
         let list = self.list(value, report)?;
-        let texts = list.iter().map(|item| Some(Text { text: self.text(item, report)?, span: item.span() }));
-        let texts: Vec<Option<Text<'a>>> = texts.collect(); // all of them, so that each bad one is reported
+        // Each is read before the first bad one ends it, so that every bad one is reported.
+        let texts: Vec<_> = list.iter().map(|item| self.text(item, report)).collect();
         texts.into_iter().collect()
     }
-}
-
-/// Text and its place in the file.
-pub(super) struct Text<'a> {
-    /// The text, unescaped.
-    pub(super) text: &'a str,
-    /// Where it stands, quotes included.
-    pub(super) span: Range<usize>,
 }
 
 /// The type of a value, with its article.
