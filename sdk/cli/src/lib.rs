@@ -1,1 +1,11 @@
-//! The command for people.
+//! The command for people: `holm`. Arguments, the commands, and how they speak to a cluster and to a terminal.
+
+pub mod args;
+mod cluster;
+mod commands;
+mod failure;
+mod output;
+pub mod site;
+
+pub use self::commands::main;
+pub use self::failure::Failure;

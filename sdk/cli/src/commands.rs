@@ -1,0 +1,49 @@
+//! The commands: one file each. This one hands the line to the right of them.
+
+mod check;
+mod completions;
+mod nodes;
+mod publish;
+mod purge;
+mod releases;
+mod rollback;
+mod serve;
+mod stats;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::Failure;
+use crate::args::{Cli, Command};
+
+/// Runs the command that this process was started with. Status: 0 done, 1 failed, 2 wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(args) => return up::run(args),
+        Command::Serve(args) => return serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Publish(args) => block_on(publish::run(args)),
+        Command::Releases(args) => block_on(releases::run(args)),
+        Command::Rollback(args) => block_on(rollback::run(args)),
+        Command::Purge(args) => block_on(purge::run(args)),
+        Command::Stats(args) => block_on(stats::run(args)),
+        Command::Nodes(args) => block_on(nodes::run(args)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Runs a command that waits for a cluster: one thread is enough.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?.block_on(command)
+}

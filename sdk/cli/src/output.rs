@@ -1,0 +1,118 @@
+//! What commands print: aligned tables for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::Failure;
+
+/// Prints `value` as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+    line(&text)
+}
+
+/// Prints one line. A reader that has gone (`| head`) is no failure.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!("cannot write: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Tells the user something that is no result: on standard error.
+pub(crate) fn note(text: &str) {
+    eprintln!("note: {text}");
+}
+
+/// Which side a column's cells stand on.
+#[derive(Clone, Copy)]
+pub(crate) enum Side {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table whose columns are as wide as their widest cell.
+pub(crate) struct Table {
+    columns: Vec<(&'static str, Side)>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns and no rows.
+    pub(crate) fn new(columns: &[(&'static str, Side)]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row: a cell for each column.
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        self.rows.push(cells);
+    }
+
+    /// The lines of the table, its head first.
+    pub(crate) fn render(&self) -> String {
+        let head = self.columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        let lines = || std::iter::once(&head).chain(&self.rows);
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+            .collect();
+        let rendered: Vec<String> = lines().map(|row| self.line(row, &widths)).collect();
+        rendered.join("\n")
+    }
+
+    fn line(&self, row: &[String], widths: &[usize]) -> String {
+        let cells = row.iter().zip(widths).zip(&self.columns).map(|((cell, &width), (_, side))| match side {
+            Side::Left => format!("{cell:<width$}"),
+            Side::Right => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    }
+}
+
+/// A share from 0 to 1 as a percentage; a dash where there is none.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1}%", share * 100.0) } else { NONE.to_owned() }
+}
+
+/// A number of microseconds in the unit that suits it.
+pub(crate) fn micros(micros: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits for people")]
+    let value = micros as f64;
+    match micros {
+        0..1_000 => format!("{micros}µs"),
+        1_000..100_000 => format!("{:.2}ms", value / 1e3),
+        100_000..1_000_000 => format!("{:.0}ms", value / 1e3),
+        _ => format!("{:.2}s", value / 1e6),
+    }
+}
+
+/// What stands where there is no value.
+pub(crate) const NONE: &str = "-";
+
+#[cfg(test)]
+mod tests {
+    use super::{Side, Table, micros, percent};
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(&[("name", Side::Left), ("ms", Side::Right), ("state", Side::Left)]);
+        table.row(vec!["é".into(), "5".into(), "ok".into()]);
+        table.row(vec!["longer".into(), "1234".into(), String::new()]);
+        assert_eq!(table.render(), "name      ms  state\né          5  ok\nlonger  1234");
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        let check = |value: u64, expected: &str| assert_eq!(micros(value), expected);
+        check(0, "0µs");
+        check(999, "999µs");
+        check(1_500, "1.50ms");
+        check(250_000, "250ms");
+        check(2_500_000, "2.50s");
+        assert_eq!(percent(0.9234), "92.3%");
+        assert_eq!(percent(f64::NAN), "-");
+    }
+}

@@ -1,0 +1,137 @@
+//! A site as it lies in a folder: manifest, components and files, ready to be published or loaded by `up`.
+
+mod component;
+mod content_type;
+mod files;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use holm_model::ids::Digest;
+use holm_model::manifest::{Manifest, TlsFiles, parse};
+use holm_model::release::Files;
+
+pub use self::component::check as check_component;
+use crate::Failure;
+
+/// A site's manifest, and where everything that it names lies on this machine.
+#[derive(Debug)]
+pub struct Site {
+    /// The resolved manifest. Paths of TLS files are absolute.
+    pub manifest: Manifest,
+    /// The component of each handler, by the handler's name.
+    pub components: BTreeMap<String, Digest>,
+    /// The files of each route that has files, by the route's index.
+    pub files: BTreeMap<usize, Files>,
+    /// All content by digest, each once.
+    pub blobs: BTreeMap<Digest, Blob>,
+    /// What the user should know, though it stops nothing.
+    pub notes: Vec<String>,
+}
+
+/// Content of a release that lies in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of the bytes, when they were read.
+    pub digest: Digest,
+}
+
+impl Site {
+    /// Reads the site in the folder or manifest `path`: parses the manifest, finds the components, walks the folders
+    /// of files, and hashes all of them.
+    ///
+    /// # Errors
+    /// The manifest has mistakes, a component is missing or is none, a folder cannot be read or holds more than
+    /// [`holm_model::limits`] allow.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        let (file, mut manifest) = read_manifest(path)?;
+        let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        if let Some(tls) = &mut manifest.tls {
+            *tls = absolute_tls(&base, tls)?;
+        }
+        let mut site = Self {
+            manifest,
+            components: BTreeMap::new(),
+            files: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        site.add_components(&base)?;
+        site.add_files(&base)?;
+        Ok(site)
+    }
+
+    fn add_components(&mut self, base: &Path) -> Result<(), Failure> {
+        for (name, spec) in &self.manifest.handlers {
+            let found = component::find(base, name, &spec.component)?;
+            self.notes.extend(found.note);
+            let blob = files::hash(&found.path)?;
+            self.components.insert(name.clone(), blob.digest);
+            self.blobs.insert(blob.digest, blob);
+        }
+        Ok(())
+    }
+
+    fn add_files(&mut self, base: &Path) -> Result<(), Failure> {
+        for (index, route) in self.manifest.routes.iter().enumerate() {
+            let Some(spec) = &route.files else { continue };
+            let walked = files::walk(&base.join(&spec.dir))?;
+            self.notes.extend(walked.note);
+            self.blobs.extend(walked.blobs.into_iter().map(|blob| (blob.digest, blob)));
+            self.files.insert(index, walked.entries);
+        }
+        Ok(())
+    }
+}
+
+/// The manifest in the folder or file `path`, and its file.
+///
+/// # Errors
+/// It cannot be read, or has mistakes.
+pub fn read_manifest(path: &Path) -> Result<(PathBuf, Manifest), Failure> {
+    let file = manifest_file(path)?;
+    let bytes = std::fs::read(&file).map_err(|error| Failure::io("read", &file, &error))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::new(format!("{} is not text in UTF-8", file.display())))?;
+    let manifest = parse(&file.display().to_string(), &text)?;
+    Ok((file, manifest))
+}
+
+/// `DIR` → `DIR/holm.toml`; a file stays itself.
+fn manifest_file(path: &Path) -> Result<PathBuf, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| Failure::io("open", path, &error))?;
+    if !metadata.is_dir() {
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let help = format!("`holm serve {}` runs it; to publish it, name it in a {MANIFEST}", path.display());
+            return Err(Failure::usage(format!("{} is a component, not a site", path.display())).help(help));
+        }
+        return Ok(path.to_owned());
+    }
+    let file = if path == Path::new(".") { PathBuf::from(MANIFEST) } else { path.join(MANIFEST) };
+    if file.is_file() {
+        return Ok(file);
+    }
+    let shown = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Err(Failure::new(format!("there is no {MANIFEST} in {}", shown.display()))
+        .help(format!("give the site's folder or manifest, or write a {MANIFEST}")))
+}
+
+/// Certificates are opened by each node, wherever it was started: their paths must not depend on this folder.
+fn absolute_tls(base: &Path, tls: &TlsFiles) -> Result<TlsFiles, Failure> {
+    let absolute = |file: &str| {
+        let path = base.join(file);
+        let path = path.canonicalize().map_err(|error| Failure::io("open", &path, &error))?;
+        path.into_os_string().into_string().map_err(|_| Failure::new(format!("the path of {file} is not UTF-8")))
+    };
+    Ok(TlsFiles { cert: absolute(&tls.cert)?, key: absolute(&tls.key)? })
+}
+
+/// The name of a site's manifest in its folder.
+pub const MANIFEST: &str = "holm.toml";
+
+#[cfg(test)]
+mod tests;
