@@ -38,8 +38,8 @@ fn origin<'a>(name: &str, value: &'a Value<'a>, report: &mut Report<'_>) -> Opti
     let block = Block::open(value, format!("[origins.{name}]"), &KEYS, report)?;
     let balance = block.get("balance").map_or(Some(Balance::default()), |value| balance(value, report));
     let endpoints = endpoints(&block, report);
-    let host = optional_text(&block, &HOST, report);
-    let sni = optional_text(&block, &SNI, report);
+    let host = optional_host(&block, &HOST, report);
+    let sni = optional_host(&block, &SNI, report);
     let retry = block.get("retry").map_or(Some(Retry::default()), |value| retry(value, report));
     let timeout = block.get("timeout").map_or(Some(Timeouts::default()), |value| timeouts(value, report));
     Some(OriginSpec {
@@ -137,12 +137,16 @@ fn timeouts<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<Timeout
     Some(Timeouts { connect: connect?, first_byte: first_byte?, idle: idle? })
 }
 
-/// `Some(None)` for what is absent, `None` for what is there and wrong.
-fn optional_text(block: &Block<'_>, wanted: &Wanted<'_>, report: &mut Report<'_>) -> Option<Option<String>> {
-    match block.get(wanted.name) {
-        None => Some(None),
-        Some(value) => wanted.text(value, report).map(|text| Some(text.to_owned())),
+/// A host, with a port where one belongs: it is sent as it stands, so nothing else may be in it. `Some(None)` for what
+/// is absent, `None` for what is there and wrong.
+fn optional_host(block: &Block<'_>, wanted: &Wanted<'_>, report: &mut Report<'_>) -> Option<Option<String>> {
+    let Some(value) = block.get(wanted.name) else { return Some(None) };
+    let text = wanted.text(value, report)?;
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b)) {
+        wanted.refuse_content(value, format!("`{}` is not a host", text.escape_debug()), report);
+        return None;
     }
+    Some(Some(text.to_owned()))
 }
 
 fn article(noun: &str) -> &'static str {

@@ -121,6 +121,7 @@ fn values_that_make_no_sense_are_refused() {
     check("\"/assets/*\"", "«\"/a*b\"»", "`path` is not valid", "");
     check("\"*.shop.example\"", "«\"shop.*\"»", "`hosts` is not valid", "");
     check("\"./public\"", "«\"\"»", "it is empty", "");
+    check("\"web.internal\"", "«\"web\\r\\nX: y\"»", "is not a host", "host = \"web.internal\"");
 }
 
 #[test]

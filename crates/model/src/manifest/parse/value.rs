@@ -34,7 +34,7 @@ impl Wanted<'_> {
     }
 
     /// `value` has the right type and makes no sense, because of `reason`.
-    fn refuse_content(&self, value: &Value<'_>, reason: impl Display, report: &mut Report<'_>) {
+    pub(super) fn refuse_content(&self, value: &Value<'_>, reason: impl Display, report: &mut Report<'_>) {
         let message = format!("`{}` is not valid: {reason}", self.name);
         report.error_with_help(value.span(), message, format!("for example: {}", self.example));
     }
