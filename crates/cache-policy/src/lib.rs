@@ -1,1 +1,24 @@
-//! RFC 9111 and friends as decisions over headers.
+//! RFC 9111 and friends as decisions over header fields. Pure: callers pass `now`.
+
+mod cache_status;
+mod conditional;
+mod directives;
+mod freshness;
+mod headers;
+mod key;
+mod meta;
+mod range;
+mod storing;
+mod validate;
+mod vary;
+
+pub use self::cache_status::{CacheStatus, OUTCOMES, Outcome};
+pub use self::conditional::{Conditional, evaluate_conditions};
+pub use self::directives::{RequestDirectives, ResponseDirectives};
+pub use self::headers::{extract_tags, strip_for_client, strip_hop_by_hop, write_age};
+pub use self::key::{CacheKey, KeyInput};
+pub use self::meta::{FetchTimes, MissReason, StaleReason, StoredMeta, Verdict};
+pub use self::range::{RangeSelection, select_range};
+pub use self::storing::{NoStoreReason, storable};
+pub use self::validate::write_validators;
+pub use self::vary::{VarySpec, VaryValues};

@@ -1,0 +1,234 @@
+//! What the policy remembers of a stored response, and whether it may answer a request. RFC 9111 §4.
+
+use std::time::Duration;
+
+use holm_model::manifest::CacheRule;
+use holm_model::units::Timestamp;
+use http::{HeaderMap, StatusCode};
+
+use crate::cache_status::Outcome;
+use crate::directives::{RequestDirectives, ResponseDirectives};
+use crate::freshness;
+use crate::validate;
+
+/// When a response was asked for and when its head came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchTimes {
+    /// The request was sent.
+    pub requested: Timestamp,
+    /// The response's head was here.
+    pub received: Timestamp,
+}
+
+/// A stored response as the policy sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMeta {
+    status: StatusCode,
+    received: Timestamp,
+    initial_age: Duration,
+    lifetime: Duration,
+    /// Must be confirmed before each use (`no-cache`).
+    always_validate: bool,
+    /// Must not be served stale, come what may.
+    never_stale: bool,
+    /// Its lifetime came as `s-maxage`, which implies `proxy-revalidate` (§5.2.2.10): a client's `max-stale` does not
+    /// count. The origin's, or the route's, own RFC 5861 windows do: they are an explicit exception.
+    shared_lifetime: bool,
+    while_revalidate: Duration,
+    if_error: Duration,
+}
+
+/// What to do with a stored response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer with it.
+    Serve,
+    /// Answer with it and renew it behind the client's back (RFC 5861 §3), or because the client allows it.
+    ServeStale(StaleReason),
+    /// Ask the origin whether it is still good.
+    Revalidate(StaleReason),
+    /// It is of no use for this request.
+    Fetch(MissReason),
+}
+
+/// Why a stored response is stale, or is served although it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleReason {
+    /// Its lifetime is over.
+    Expired,
+    /// It says `no-cache`.
+    NoCache,
+    /// A soft purge made it stale.
+    SoftPurged,
+    /// The request wants a younger one (`no-cache`, `max-age`, `min-fresh`).
+    Request,
+    /// Served within `stale-while-revalidate`.
+    WhileRevalidate,
+    /// Served because the request's `max-stale` allows it.
+    MaxStale,
+    /// Served because the origin fails (`stale-if-error`).
+    Error,
+}
+
+/// Why there is no stored response to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissReason {
+    /// Nothing is stored for the URL.
+    UriMiss,
+    /// Something is, for requests with other values of the fields in `Vary`.
+    VaryMiss,
+    /// A purge rejected it.
+    Purged,
+}
+
+impl StaleReason {
+    /// The name in `Cache-Status` and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NoCache => "no-cache",
+            Self::SoftPurged => "soft-purged",
+            Self::Request => "request",
+            Self::WhileRevalidate => "stale-while-revalidate",
+            Self::MaxStale => "max-stale",
+            Self::Error => "stale-if-error",
+        }
+    }
+}
+
+impl MissReason {
+    /// The name in `Cache-Status` and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UriMiss => "uri-miss",
+            Self::VaryMiss => "vary-miss",
+            Self::Purged => "purged",
+        }
+    }
+
+    /// The `fwd` reason of RFC 9211 §2.2.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::UriMiss | Self::Purged => Outcome::UriMiss,
+            Self::VaryMiss => Outcome::VaryMiss,
+        }
+    }
+}
+
+impl StoredMeta {
+    /// Reads a response that [`crate::storable`] has accepted.
+    pub(crate) fn new(
+        status: StatusCode,
+        directives: &ResponseDirectives,
+        headers: &HeaderMap,
+        rule: &CacheRule,
+        times: FetchTimes,
+    ) -> Self {
+        let lifetime = freshness::lifetime(directives, status, headers, rule, times.received);
+        let window = |own: Option<u64>, route: Option<Duration>| {
+            own.map(Duration::from_secs).or(route).unwrap_or_default()
+        };
+        Self {
+            status,
+            received: times.received,
+            initial_age: freshness::initial_age(headers, times),
+            lifetime: lifetime.map_or(Duration::ZERO, |(lifetime, _)| lifetime),
+            always_validate: directives.no_cache,
+            // §4.2.4: a shared cache must not serve stale under these.
+            never_stale: directives.must_revalidate || directives.proxy_revalidate || directives.no_cache,
+            shared_lifetime: directives.s_maxage.is_some(),
+            while_revalidate: window(directives.stale_while_revalidate, rule.stale_while_revalidate),
+            if_error: window(directives.stale_if_error, rule.stale_if_error),
+        }
+    }
+
+    /// The response's status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// §4.2.3: the time since the origin made or confirmed the response.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Duration {
+        self.initial_age.saturating_add(now.since(self.received))
+    }
+
+    /// Seconds until it is stale; negative since it is.
+    #[must_use]
+    pub fn ttl(&self, now: Timestamp) -> i64 {
+        let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        whole(self.lifetime).saturating_sub(whole(self.age(now)))
+    }
+
+    /// §4: may this stored response answer the request at `now`? `soft_since` is when a soft purge made it stale.
+    #[must_use]
+    pub fn verdict(&self, request: &RequestDirectives, now: Timestamp, soft_since: Option<Timestamp>) -> Verdict {
+        let age = self.age(now);
+        if self.always_validate {
+            return Verdict::Revalidate(StaleReason::NoCache);
+        }
+        if request.no_cache || request.max_age.is_some_and(|most| age > Duration::from_secs(most)) {
+            return Verdict::Revalidate(StaleReason::Request);
+        }
+        let staleness = self.staleness(age, now, soft_since);
+        let Some((staleness, reason)) = staleness else {
+            let needed = request.min_fresh.map_or(Duration::ZERO, Duration::from_secs);
+            let enough = self.lifetime.saturating_sub(age) >= needed;
+            return if enough { Verdict::Serve } else { Verdict::Revalidate(StaleReason::Request) };
+        };
+        if !self.never_stale && staleness < self.while_revalidate && request.min_fresh.is_none() {
+            return Verdict::ServeStale(StaleReason::WhileRevalidate);
+        }
+        let allowed = request.max_stale.is_some_and(|most| staleness <= Duration::from_secs(most));
+        if allowed && !self.never_stale && !self.shared_lifetime && soft_since.is_none() {
+            return Verdict::ServeStale(StaleReason::MaxStale);
+        }
+        Verdict::Revalidate(reason)
+    }
+
+    /// RFC 5861 §4: may it be served stale because the origin fails?
+    #[must_use]
+    pub fn usable_on_error(&self, now: Timestamp) -> bool {
+        let past = self.age(now).saturating_sub(self.lifetime);
+        !self.never_stale && past < self.if_error
+    }
+
+    /// A 304 confirmed the response: `headers` (the stored ones) are brought up to date with those of the 304, and
+    /// freshness is counted anew. §3.2, §4.3.4.
+    #[must_use]
+    pub fn freshen(&self, headers: &mut HeaderMap, fresh: &HeaderMap, rule: &CacheRule, times: FetchTimes) -> Self {
+        validate::update_stored(headers, fresh);
+        // A 304 without Age is as young as it is: the stored Age is not its own.
+        let mut combined = headers.clone();
+        if !fresh.contains_key(http::header::AGE) {
+            combined.remove(http::header::AGE);
+        }
+        Self::new(self.status, &ResponseDirectives::parse(&combined), &combined, rule, times)
+    }
+
+    /// How long it has been stale and why; `None` while it is fresh.
+    fn staleness(
+        &self,
+        age: Duration,
+        now: Timestamp,
+        soft_since: Option<Timestamp>,
+    ) -> Option<(Duration, StaleReason)> {
+        let expired = (age >= self.lifetime).then(|| (age - self.lifetime, StaleReason::Expired));
+        let purged = soft_since.map(|since| (now.since(since), StaleReason::SoftPurged));
+        longer(expired, purged)
+    }
+}
+
+fn longer(a: Option<(Duration, StaleReason)>, b: Option<(Duration, StaleReason)>) -> Option<(Duration, StaleReason)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests;

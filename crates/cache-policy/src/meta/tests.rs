@@ -1,0 +1,87 @@
+//! Verdicts as data.
+
+use super::*;
+
+const RECEIVED: Timestamp = Timestamp::from_secs(1_000_000);
+
+fn stored(fields: &[(&'static str, &str)]) -> StoredMeta {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, value.parse().unwrap());
+    }
+    let times = FetchTimes { requested: RECEIVED, received: RECEIVED };
+    StoredMeta::new(StatusCode::OK, &ResponseDirectives::parse(&headers), &headers, &CacheRule::default(), times)
+}
+
+fn request(value: &str) -> RequestDirectives {
+    let mut headers = HeaderMap::new();
+    if !value.is_empty() {
+        headers.insert("cache-control", value.parse().unwrap());
+    }
+    RequestDirectives::parse(&headers)
+}
+
+fn check(response: &str, wanted: &str, after: u64, expected: Verdict) {
+    let meta = stored(&[("cache-control", response)]);
+    let verdict = meta.verdict(&request(wanted), RECEIVED.plus(Duration::from_secs(after)), None);
+    assert_eq!(verdict, expected, "{response:?} asked with {wanted:?} after {after} s");
+}
+
+#[test]
+fn verdicts() {
+    use StaleReason::{Expired, MaxStale, NoCache, Request, WhileRevalidate};
+    use Verdict::{Revalidate, Serve, ServeStale};
+    check("max-age=60", "", 59, Serve);
+    check("max-age=60", "", 60, Revalidate(Expired));
+    check("max-age=60", "no-cache", 1, Revalidate(Request));
+    check("max-age=60", "max-age=10", 10, Serve);
+    check("max-age=60", "max-age=10", 11, Revalidate(Request));
+    check("max-age=60", "min-fresh=10", 50, Serve);
+    check("max-age=60", "min-fresh=10", 51, Revalidate(Request));
+    check("max-age=60", "max-stale=10", 70, ServeStale(MaxStale));
+    check("max-age=60", "max-stale=10", 71, Revalidate(Expired));
+    check("max-age=60", "max-stale", 7000, ServeStale(MaxStale));
+    check("max-age=60, must-revalidate", "max-stale", 61, Revalidate(Expired));
+    check("s-maxage=60", "max-stale", 61, Revalidate(Expired));
+    check("max-age=60, no-cache", "", 1, Revalidate(NoCache));
+    check("max-age=60, stale-while-revalidate=30", "", 89, ServeStale(WhileRevalidate));
+    check("max-age=60, stale-while-revalidate=30", "", 90, Revalidate(Expired));
+    check("s-maxage=60, stale-while-revalidate=30", "", 89, ServeStale(WhileRevalidate));
+    check("max-age=60, must-revalidate, stale-while-revalidate=30", "", 61, Revalidate(Expired));
+}
+
+#[test]
+fn soft_purges_count_from_their_own_time() {
+    let meta = stored(&[("cache-control", "max-age=60, stale-while-revalidate=30")]);
+    let check = |since: u64, now: u64, expected: Verdict| {
+        let at = |secs: u64| RECEIVED.plus(Duration::from_secs(secs));
+        assert_eq!(meta.verdict(&RequestDirectives::default(), at(now), Some(at(since))), expected);
+    };
+    check(10, 20, Verdict::ServeStale(StaleReason::WhileRevalidate));
+    check(10, 41, Verdict::Revalidate(StaleReason::SoftPurged));
+}
+
+#[test]
+fn errors_may_be_covered_by_stale_responses() {
+    let check = |response: &str, after: u64, expected: bool| {
+        let meta = stored(&[("cache-control", response)]);
+        assert_eq!(meta.usable_on_error(RECEIVED.plus(Duration::from_secs(after))), expected, "{response} {after}");
+    };
+    check("max-age=60, stale-if-error=30", 89, true);
+    check("max-age=60, stale-if-error=30", 90, false);
+    check("max-age=60", 61, false);
+    check("max-age=60, must-revalidate, stale-if-error=30", 61, false);
+}
+
+#[test]
+fn a_304_counts_freshness_anew() {
+    let old = stored(&[("cache-control", "max-age=60"), ("age", "30")]);
+    let mut headers = HeaderMap::new();
+    headers.insert("cache-control", "max-age=60".parse().unwrap());
+    headers.insert("age", "30".parse().unwrap());
+    let later = RECEIVED.plus(Duration::from_secs(100));
+    let times = FetchTimes { requested: later, received: later };
+    assert_eq!(old.ttl(later), -70);
+    let renewed = old.freshen(&mut headers, &HeaderMap::new(), &CacheRule::default(), times);
+    assert_eq!(renewed.ttl(later), 60);
+}

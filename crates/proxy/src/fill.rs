@@ -1,0 +1,182 @@
+//! Fills: one fetch of a URL that everyone who asks for it meanwhile shares, detached from whoever began it.
+//!
+//! A fill learns from the response's head whether it can be shared. If so it streams to all and ends in the store; if
+//! not, the response goes to the one who began it and the others are released at once.
+
+mod buffer;
+mod fetch;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holm_cache_policy::{CacheKey, StaleReason};
+use holm_cache_store::{Scope, Standing};
+use holm_transport::body::Body;
+use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::{Method, Request, Response};
+use tokio::sync::oneshot;
+
+pub(crate) use self::buffer::FillBudget;
+use self::fetch::Fetch;
+use self::table::{Entered, Fill, Phase, Streaming};
+pub(crate) use self::table::FillTable;
+use crate::answer::{self, Source};
+use crate::hop::Head;
+use crate::node::{CachedObject, Node, Reply, Target, now};
+use crate::report::Report;
+use crate::stored::{Stored, StoredResponse};
+
+/// A stored response that is no longer fresh, offered to the next hop for confirmation.
+pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+
+/// A response that only the fill's beginner may have.
+pub(crate) struct Private {
+    response: Response<Body>,
+    as_of: holm_model::ids::Seq,
+    /// Why it is not shared.
+    reason: &'static str,
+}
+
+impl Node {
+    /// Answers a miss or a revalidation through the fill of its key: begins one, or joins the one under way.
+    pub(crate) async fn fill(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        request: Request<Body>,
+        key: CacheKey,
+        stale: Option<StaleObject>,
+        report: Report,
+    ) -> Reply {
+        for _ in 0..MAX_GENERATIONS {
+            let scope = || target.scope(&request);
+            let usable = |fill: &Fill| self.marks.standing(&fill.scope, fill.begun_at) == Standing::Live;
+            match self.fills.enter(key.0, usable, || (self.begin_seq(target), scope())) {
+                Entered::Leader(ticket) => {
+                    let (private, answer) = oneshot::channel();
+                    let fill = Arc::clone(&ticket.fill);
+                    let fetch = Fetch::new(self, target, &request, ticket, stale.clone());
+                    tokio::spawn(fetch.run(Some(private)));
+                    if let Ok(private) = answer.await {
+                        return private.reply(report);
+                    }
+                    let phase = fill.answered().await;
+                    if let Some(reply) = self.share(&request, &phase, stale.as_ref(), &report, &fill) {
+                        return reply;
+                    }
+                }
+                Entered::Joined(fill) => {
+                    let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
+                        return self.pass(target, request, report.with_cause("fill-wait")).await;
+                    };
+                    if let Phase::Released(reason) = phase {
+                        return self.pass(target, request, report.with_cause(reason)).await;
+                    }
+                    let report = report.clone().collapsed(true);
+                    if let Some(reply) = self.share(&request, &phase, stale.as_ref(), &report, &fill) {
+                        return reply;
+                    }
+                }
+            }
+        }
+        self.pass(target, request, report.with_cause("fill-superseded")).await
+    }
+
+    /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
+    pub(crate) fn revalidate_behind(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        key: CacheKey,
+        (object, head): (&CachedObject, &Arc<StoredResponse>),
+    ) {
+        if self.fills.contains(key.0) {
+            return;
+        }
+        if let Entered::Leader(ticket) =
+            self.fills.enter(key.0, |_| true, || (self.begin_seq(target), target.scope(request)))
+        {
+            let stale = Some((Arc::clone(object), Arc::clone(head)));
+            tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
+        }
+    }
+
+    /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
+    fn share(
+        &self,
+        request: &Request<Body>,
+        phase: &Phase,
+        stale: Option<&StaleObject>,
+        report: &Report,
+        fill: &Fill,
+    ) -> Option<Reply> {
+        match phase {
+            Phase::Asked | Phase::Released(_) => None,
+            Phase::Streaming(streaming) => self.share_stream(request, streaming, report),
+            Phase::Refreshed(object) => self.share_refreshed(request, object, report),
+            Phase::Failed(error) => {
+                let usable = stale.filter(|(_, head)| head.meta.usable_on_error(now()));
+                if let Some((object, head)) = usable {
+                    let reply = self.stale(request, object, head, StaleReason::Error, now());
+                    return Some(Reply { report: reply.report.with_cause(error.reason), ..reply });
+                }
+                Some(self.failed(error, report.clone(), fill.begun_at))
+            }
+        }
+    }
+
+    fn share_stream(&self, request: &Request<Body>, streaming: &Streaming, report: &Report) -> Option<Reply> {
+        let live = self.marks.standing(&streaming.scope, streaming.as_of) == Standing::Live;
+        if !live || !streaming.head.selected_by(request.headers()) {
+            return None;
+        }
+        let source = Source::Stream(streaming.body()?);
+        let response = answer::from_stored(request, &streaming.head, source, now());
+        let report = report.clone().fwd_status(streaming.head.status).stored(true);
+        Some(Reply { response, report, as_of: streaming.as_of })
+    }
+
+    fn share_refreshed(&self, request: &Request<Body>, object: &CachedObject, report: &Report) -> Option<Reply> {
+        let Stored::Response(head) = object.meta() else { return None };
+        let live = self.marks.standing_of(object) == Standing::Live;
+        if !live || !head.selected_by(request.headers()) {
+            return None;
+        }
+        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
+        let report = report.clone().fwd_status(http::StatusCode::NOT_MODIFIED).stored(true);
+        Some(Reply { response, report, as_of: object.as_of() })
+    }
+}
+
+impl Private {
+    fn reply(self, report: Report) -> Reply {
+        let report = report.fwd_status(self.response.status()).with_cause(self.reason);
+        Reply { response: self.response, report, as_of: self.as_of }
+    }
+}
+
+impl Target<'_> {
+    /// What purges select the response to `request` by, before its tags are known.
+    pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
+        let uri = request.uri();
+        Scope::new(self.site.name(), self.host, uri.path(), uri.query(), &[])
+    }
+}
+
+/// The request that fills: a whole GET, whatever the client has or wants of it.
+fn filling_head(request: &Request<Body>) -> Head {
+    let mut headers: HeaderMap = request.headers().clone();
+    for name in PARTIAL {
+        headers.remove(name);
+    }
+    Head { method: Method::GET, uri: request.uri().clone(), headers }
+}
+
+const PARTIAL: [HeaderName; 6] =
+    [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+
+/// How long a request waits for someone else's fetch before it makes its own.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// How many fills one request may find outdated (purged, another variant) before it makes its own way.
+const MAX_GENERATIONS: usize = 4;

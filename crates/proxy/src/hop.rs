@@ -1,0 +1,84 @@
+//! Hops: where a request goes when the cache can't answer it. The edge's next hop is a shield, the shield's an origin.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use holm_model::ids::Seq;
+use holm_transport::body::Body;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+
+use crate::internal::Scheme;
+use crate::site::{Content, Site};
+
+/// Answers what the cache can't.
+pub(crate) trait NextHop: Send + Sync {
+    /// Sends `request`, whose headers are end-to-end ones only, and gives the response's head; the body streams. A 101
+    /// bears a [`holm_transport::service::Upgrade`] extension.
+    fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>>;
+}
+
+/// What a hop needs to know of a request beside the request itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) site: Arc<Site>,
+    pub(crate) content: Content,
+    pub(crate) scheme: Scheme,
+    /// As the client wrote it: host and port.
+    pub(crate) authority: Arc<str>,
+    pub(crate) client: IpAddr,
+    /// Our own `applied`, or what the sender before us knew if that is more, when the fetch began.
+    pub(crate) as_of: Seq,
+    /// The version that the request came by, for `Via`.
+    pub(crate) version: Version,
+}
+
+/// A hop's response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Body>,
+    /// The seq that the content is good for (`Holm-As-Of`).
+    pub(crate) as_of: Seq,
+}
+
+/// No response came.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub(crate) struct HopError {
+    /// 502, 504 or 508.
+    pub(crate) status: StatusCode,
+    /// The named reason.
+    pub(crate) reason: &'static str,
+    /// Which endpoint and what it did.
+    pub(crate) detail: Arc<str>,
+}
+
+impl HopError {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl Into<Arc<str>>) -> Self {
+        Self { status, reason, detail: detail.into() }
+    }
+}
+
+/// A request's head, kept so that it can be sent more than once.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Head {
+    /// The request with this head and no body.
+    pub(crate) fn without_body(self) -> Request<Body> {
+        self.with_body(Body::empty())
+    }
+
+    /// The request with this head and a body.
+    pub(crate) fn with_body(self, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}

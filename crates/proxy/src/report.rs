@@ -1,0 +1,71 @@
+//! Reports: what is to be said of a response in `Cache-Status`, the access log and the metrics.
+
+use holm_cache_policy::{CacheStatus, Outcome};
+use http::StatusCode;
+
+/// What happened to one request at this node.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    pub(crate) ttl: Option<i64>,
+    pub(crate) stored: bool,
+    pub(crate) collapsed: bool,
+    pub(crate) fwd_status: Option<StatusCode>,
+    /// The named reason.
+    pub(crate) detail: Option<&'static str>,
+}
+
+impl Report {
+    /// A fresh hit with this many seconds to live.
+    pub(crate) fn hit(ttl: i64) -> Self {
+        Self { ttl: Some(ttl), ..Self::forward_plain(Outcome::Hit) }
+    }
+
+    /// A stale hit.
+    pub(crate) fn stale_hit(ttl: i64, reason: &'static str) -> Self {
+        Self { ttl: Some(ttl), detail: Some(reason), ..Self::forward_plain(Outcome::HitStale) }
+    }
+
+    /// The request went, or will go, to the next hop.
+    pub(crate) fn forward(outcome: Outcome, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..Self::forward_plain(outcome) }
+    }
+
+    fn forward_plain(outcome: Outcome) -> Self {
+        Self { outcome, ttl: None, stored: false, collapsed: false, fwd_status: None, detail: None }
+    }
+
+    /// The more precise reason.
+    pub(crate) fn with_cause(self, cause: &'static str) -> Self {
+        Self { detail: Some(cause), ..self }
+    }
+
+    pub(crate) fn fwd_status(self, status: StatusCode) -> Self {
+        Self { fwd_status: Some(status), ..self }
+    }
+
+    pub(crate) fn stored(self, stored: bool) -> Self {
+        Self { stored, ..self }
+    }
+
+    pub(crate) fn collapsed(self, collapsed: bool) -> Self {
+        Self { collapsed, ..self }
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(self, reason: &'static str) -> Self {
+        Self { detail: Some(reason), ..self }
+    }
+
+    /// As the RFC 9211 member.
+    pub(crate) fn cache_status(&self) -> CacheStatus {
+        CacheStatus {
+            outcome: self.outcome,
+            ttl: self.ttl,
+            stored: self.stored,
+            collapsed: self.collapsed,
+            fwd_status: self.fwd_status.map(|status| status.as_u16()),
+            detail: self.detail,
+        }
+    }
+}
