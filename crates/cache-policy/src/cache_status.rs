@@ -149,7 +149,10 @@ mod tests {
             CacheStatus { fwd_status: Some(200), stored: true, detail: Some("uri-miss"), ..plain(Outcome::UriMiss) },
             "holm-edge; fwd=uri-miss; fwd-status=200; stored; detail=uri-miss",
         );
-        check(CacheStatus { detail: Some("no-such-site"), ..plain(Outcome::Refused) }, "holm-edge; detail=no-such-site");
+        check(
+            CacheStatus { detail: Some("no-such-site"), ..plain(Outcome::Refused) },
+            "holm-edge; detail=no-such-site",
+        );
     }
 
     #[test]

@@ -246,17 +246,18 @@ mod tests {
         let none = RequestDirectives::default;
         check(&[], none());
         check(&[("pragma", "no-cache")], RequestDirectives { no_cache: true, ..none() });
-        check(&[("pragma", "no-cache"), ("cache-control", "max-age=5")], RequestDirectives { max_age: Some(5), ..none() });
+        check(
+            &[("pragma", "no-cache"), ("cache-control", "max-age=5")],
+            RequestDirectives { max_age: Some(5), ..none() },
+        );
         check(&[("cache-control", "max-stale")], RequestDirectives { max_stale: Some(u64::MAX), ..none() });
-        check(&[("cache-control", "max-stale=7, min-fresh=2")], RequestDirectives {
-            max_stale: Some(7),
-            min_fresh: Some(2),
-            ..none()
-        });
-        check(&[("cache-control", "only-if-cached,no-store")], RequestDirectives {
-            only_if_cached: true,
-            no_store: true,
-            ..none()
-        });
+        check(
+            &[("cache-control", "max-stale=7, min-fresh=2")],
+            RequestDirectives { max_stale: Some(7), min_fresh: Some(2), ..none() },
+        );
+        check(
+            &[("cache-control", "only-if-cached,no-store")],
+            RequestDirectives { only_if_cached: true, no_store: true, ..none() },
+        );
     }
 }

@@ -77,16 +77,8 @@ const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+const HOP_BY_HOP: [HeaderName; 8] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
 const FOR_US: [HeaderName; 5] = [SURROGATE_KEY, CACHE_TAG, SURROGATE_CONTROL, CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL];
 const PROTECTED: [HeaderName; 6] = [
     http::header::HOST,

@@ -128,9 +128,8 @@ impl StoredMeta {
         times: FetchTimes,
     ) -> Self {
         let lifetime = freshness::lifetime(directives, status, headers, rule, times.received);
-        let window = |own: Option<u64>, route: Option<Duration>| {
-            own.map(Duration::from_secs).or(route).unwrap_or_default()
-        };
+        let window =
+            |own: Option<u64>, route: Option<Duration>| own.map(Duration::from_secs).or(route).unwrap_or_default();
         Self {
             status,
             received: times.received,

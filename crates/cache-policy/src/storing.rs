@@ -2,8 +2,8 @@
 
 use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS};
 use holm_model::manifest::CacheRule;
-use http::header::{CONTENT_RANGE, HeaderMap, SET_COOKIE, VARY};
 use http::StatusCode;
+use http::header::{CONTENT_RANGE, HeaderMap, SET_COOKIE, VARY};
 
 use crate::directives::{RequestDirectives, ResponseDirectives, is_authorized};
 use crate::freshness::{self, Source, is_heuristically_cacheable};
@@ -149,7 +149,12 @@ mod tests {
 
     use super::*;
 
-    fn check(request: &[(&'static str, &str)], status: u16, response: &[(&'static str, &str)], expected: Result<i64, NoStoreReason>) {
+    fn check(
+        request: &[(&'static str, &str)],
+        status: u16,
+        response: &[(&'static str, &str)],
+        expected: Result<i64, NoStoreReason>,
+    ) {
         let map = |fields: &[(&'static str, &str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
@@ -184,7 +189,9 @@ mod tests {
 
     #[test]
     fn what_is_not() {
-        use NoStoreReason::{Authorization, NoFreshness, NoStore, Partial, Private, RequestNoStore, SetCookie, Status, VaryStar};
+        use NoStoreReason::{
+            Authorization, NoFreshness, NoStore, Partial, Private, RequestNoStore, SetCookie, Status, VaryStar,
+        };
         check(&[], 200, &[], Err(NoFreshness));
         check(&[], 200, &[("etag", "\"a\"")], Err(NoFreshness));
         check(&[], 200, &[(CC, "max-age=0")], Err(NoFreshness));

@@ -58,7 +58,8 @@ fn accepted_codings(text: &str) -> String {
         text.split(',').any(|member| {
             let mut parts = member.split(';').map(str::trim);
             let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
-            let refused = parts.any(|part| matches!(part.strip_prefix("q=").map(str::parse::<f32>), Some(Ok(q)) if q <= 0.0));
+            let refused =
+                parts.any(|part| matches!(part.strip_prefix("q=").map(str::parse::<f32>), Some(Ok(q)) if q <= 0.0));
             named && !refused
         })
     };

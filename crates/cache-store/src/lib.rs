@@ -1,1 +1,11 @@
-//! The memory tier and the purge marks.
+//! The store of cached objects: a memory tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
+
+mod marks;
+mod memory;
+mod object;
+mod scope;
+
+pub use self::marks::{FillGuard, Marks, Standing};
+pub use self::memory::{Memory, MemoryStats, Refused};
+pub use self::object::Object;
+pub use self::scope::Scope;

@@ -1,0 +1,256 @@
+//! Purge marks: a purge costs one entry here, however many objects it hits; a look-up holds the object against them.
+//!
+//! An object is rejected if a matching purge is newer than the object's `as_of`. Marks are dropped once every object
+//! and every fill under way is newer (the floor), and an insert below the floor is refused.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holm_model::ids::{LogId, Seq};
+use holm_model::purge::{PurgeEntry, PurgeMode, Selector};
+use holm_model::units::Timestamp;
+use parking_lot::RwLock;
+
+use crate::object::Object;
+use crate::scope::{MarkId, Scope};
+
+/// What the purges leave of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No purge concerns it.
+    Live,
+    /// Stale as of this instant.
+    Soft {
+        /// The purge's time.
+        since: Timestamp,
+    },
+    /// Not to be served in any way.
+    Hard,
+}
+
+/// The purges that a node has applied.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// The highest seq applied, readable without the lock: a look-up of an object that was checked against it is done.
+    applied: AtomicU64,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    marks: HashMap<MarkId, Mark>,
+    prefixes: usize,
+    applied: Seq,
+    /// Marks up to here may have been dropped.
+    floor: Seq,
+    /// How many fills began at each seq and are still under way.
+    fills: BTreeMap<Seq, usize>,
+    log: Option<LogId>,
+    /// Grows when another log replaces this one: fills that began before store nothing.
+    epoch: u64,
+}
+
+/// All purges with one selector.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    prefix: bool,
+    hard: Seq,
+    soft: Option<SoftMark>,
+}
+
+/// Soft purges with one selector: the latest counts, from the time of the first that is still kept.
+#[derive(Debug, Clone, Copy)]
+struct SoftMark {
+    since: Timestamp,
+    last: Seq,
+}
+
+impl Marks {
+    /// No purges yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// The highest seq whose effect look-ups see.
+    pub fn applied(&self) -> Seq {
+        Seq::new(self.applied.load(Ordering::Acquire))
+    }
+
+    /// How many marks are kept.
+    pub fn len(&self) -> usize {
+        self.inner.read().marks.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Applies the next entry of the log. Once this returns no look-up misses it. One that was applied before changes
+    /// nothing.
+    pub fn apply(&self, entry: &PurgeEntry) {
+        let mut inner = self.inner.write();
+        if entry.seq <= inner.applied {
+            return;
+        }
+        inner.note(entry);
+        inner.applied = entry.seq;
+        self.applied.store(entry.seq.get(), Ordering::Release);
+    }
+
+    /// Begins to follow a log from `applied` on. Returns whether everything held is to be dropped, because the log is
+    /// another one than before; fills under way then store nothing.
+    pub fn follow(&self, log: LogId, applied: Seq) -> bool {
+        let mut inner = self.inner.write();
+        let other = inner.log.is_some_and(|known| known != log);
+        if other {
+            inner.epoch += 1;
+            inner.marks.clear();
+            inner.prefixes = 0;
+        }
+        if other || inner.log.is_none() {
+            inner.log = Some(log);
+            inner.applied = applied;
+            inner.floor = applied;
+            self.applied.store(applied.get(), Ordering::Release);
+        }
+        other
+    }
+
+    /// What the purges leave of content of this scope, fetched as of `as_of`.
+    pub fn standing(&self, scope: &Scope, as_of: Seq) -> Standing {
+        if as_of.get() >= self.applied.load(Ordering::Acquire) {
+            return Standing::Live;
+        }
+        self.inner.read().standing(scope, as_of)
+    }
+
+    /// What the purges leave of an object. One atomic load where nothing was purged since the last look-up of it.
+    pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
+        if object.checked().get() < self.applied.load(Ordering::Acquire) {
+            let inner = self.inner.read();
+            match inner.standing(object.scope(), object.checked()) {
+                Standing::Hard => return Standing::Hard,
+                Standing::Soft { since } => object.mark_checked(inner.applied, Some(since)),
+                Standing::Live => object.mark_checked(inner.applied, None),
+            }
+        }
+        object.soft_since().map_or(Standing::Live, |since| Standing::Soft { since })
+    }
+
+    /// A fetch begins: marks newer than now are kept until the guard is dropped.
+    pub fn begin_fill(self: &Arc<Self>) -> FillGuard {
+        let mut inner = self.inner.write();
+        let (begun_at, epoch) = (inner.applied, inner.epoch);
+        *inner.fills.entry(begun_at).or_default() += 1;
+        FillGuard { marks: Arc::clone(self), begun_at, epoch }
+    }
+
+    /// Raises the floor to what every fill under way is newer than: from now on nothing older is stored. The caller then
+    /// holds what is stored already against the marks, and calls [`Marks::end_sweep`].
+    pub(crate) fn begin_sweep(&self) -> Seq {
+        let mut inner = self.inner.write();
+        let oldest_fill = inner.fills.keys().next().copied().unwrap_or(inner.applied);
+        inner.floor = oldest_fill.min(inner.applied).max(inner.floor);
+        inner.floor
+    }
+
+    /// Drops the marks up to `floor`: every stored object is newer or was held against them.
+    pub(crate) fn end_sweep(&self, floor: Seq) {
+        let mut inner = self.inner.write();
+        inner.marks.retain(|_, mark| mark.last() > floor);
+        inner.prefixes = inner.marks.values().filter(|mark| mark.prefix).count();
+    }
+}
+
+impl Inner {
+    fn note(&mut self, entry: &PurgeEntry) {
+        let prefix = matches!(entry.selector, Selector::Prefix { .. });
+        let id = MarkId::of(&entry.site, &entry.selector);
+        let mark = self.marks.entry(id).or_insert_with(|| Mark { prefix, ..Mark::default() });
+        self.prefixes += usize::from(prefix && mark.last() == Seq::ZERO);
+        match (entry.mode, &mut mark.soft) {
+            (PurgeMode::Hard, _) => mark.hard = entry.seq,
+            (PurgeMode::Soft, Some(soft)) => soft.last = entry.seq,
+            (PurgeMode::Soft, none) => *none = Some(SoftMark { since: entry.time, last: entry.seq }),
+        }
+    }
+
+    fn standing(&self, scope: &Scope, as_of: Seq) -> Standing {
+        let mut standing = Standing::Live;
+        let own = [scope.site, scope.path_only, scope.with_query];
+        for id in own.into_iter().chain(scope.tags.iter().copied()) {
+            standing = standing.and(self.mark(id, as_of));
+        }
+        if self.prefixes > 0 {
+            for id in scope.prefixes() {
+                standing = standing.and(self.mark(id, as_of));
+            }
+        }
+        standing
+    }
+
+    fn mark(&self, id: MarkId, as_of: Seq) -> Standing {
+        match self.marks.get(&id) {
+            Some(mark) if mark.hard > as_of => Standing::Hard,
+            Some(Mark { soft: Some(soft), .. }) if soft.last > as_of => Standing::Soft { since: soft.since },
+            _ => Standing::Live,
+        }
+    }
+}
+
+impl Mark {
+    fn last(&self) -> Seq {
+        self.soft.map_or(self.hard, |soft| soft.last.max(self.hard))
+    }
+}
+
+impl Standing {
+    /// The graver of two.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Hard, _) | (_, Self::Hard) => Self::Hard,
+            (Self::Soft { since: a }, Self::Soft { since: b }) => Self::Soft { since: a.min(b) },
+            (Self::Live, other) => other,
+            (soft, Self::Live) => soft,
+        }
+    }
+}
+
+/// A fetch under way, as the marks see it.
+#[derive(Debug)]
+pub struct FillGuard {
+    marks: Arc<Marks>,
+    begun_at: Seq,
+    epoch: u64,
+}
+
+impl FillGuard {
+    /// What was applied when the fetch began.
+    pub fn begun_at(&self) -> Seq {
+        self.begun_at
+    }
+
+    /// Calls `insert` if an object of this fetch with this `as_of` may be stored. The floor does not move meanwhile.
+    pub(crate) fn admit<T>(&self, as_of: Seq, insert: impl FnOnce() -> T) -> Option<T> {
+        let inner = self.marks.inner.read();
+        (inner.epoch == self.epoch && as_of >= inner.floor).then(insert)
+    }
+}
+
+impl Drop for FillGuard {
+    fn drop(&mut self) {
+        let mut inner = self.marks.inner.write();
+        if let Some(count) = inner.fills.get_mut(&self.begun_at) {
+            *count -= 1;
+            if *count == 0 {
+                inner.fills.remove(&self.begun_at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

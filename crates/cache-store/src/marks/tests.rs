@@ -1,0 +1,158 @@
+//! Marks and memory against a plain model, over random interleavings.
+
+use bytes::Bytes;
+use holm_model::ids::SiteName;
+use holm_model::units::ByteSize;
+
+use super::*;
+use crate::memory::Memory;
+
+/// A small generator, so that a run is repeated from its printed seed (SplitMix64).
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn site(name: &str) -> SiteName {
+    name.parse().unwrap()
+}
+
+fn entry(seq: u64, selector: Selector, mode: PurgeMode) -> PurgeEntry {
+    PurgeEntry { seq: Seq::new(seq), site: site("s"), selector, mode, time: Timestamp::from_secs(seq) }
+}
+
+#[test]
+fn what_a_purge_selects() {
+    let scope = Scope::new(&site("s"), "a.example", "/x/y", Some("q=1"), &["t"]);
+    let check = |selector: Selector, hit: bool| {
+        let marks = Marks::new();
+        marks.apply(&entry(1, selector.clone(), PurgeMode::Hard));
+        assert_eq!(marks.standing(&scope, Seq::ZERO) == Standing::Hard, hit, "{selector:?}");
+        assert_eq!(marks.standing(&scope, Seq::new(1)), Standing::Live);
+    };
+    let url = |path: &str, query: Option<&str>| Selector::Url {
+        host: "a.example".into(),
+        path: path.into(),
+        query: query.map(Into::into),
+    };
+    let prefix = |host: Option<&str>, path: &str| Selector::Prefix { host: host.map(Into::into), path: path.into() };
+    check(Selector::All, true);
+    check(url("/x/y", None), true);
+    check(url("/x/y", Some("q=1")), true);
+    check(url("/x/y", Some("q=2")), false);
+    check(url("/x", None), false);
+    check(Selector::Tag("t".into()), true);
+    check(Selector::Tag("u".into()), false);
+    check(prefix(None, ""), true);
+    check(prefix(None, "/x"), true);
+    check(prefix(None, "/x/y"), true);
+    check(prefix(None, "/x/"), false);
+    check(prefix(None, "/x/y/z"), false);
+    check(prefix(Some("a.example"), "/x"), true);
+    check(prefix(Some("b.example"), "/x"), false);
+}
+
+#[test]
+fn another_log_drops_everything() {
+    let marks = Marks::new();
+    let (one, other) = (LogId::from_bytes([1; 16]), LogId::from_bytes([2; 16]));
+    assert!(!marks.follow(one, Seq::new(5)));
+    let memory = Memory::new(ByteSize::mib(1));
+    let guard = marks.begin_fill();
+    assert!(marks.follow(other, Seq::ZERO));
+    let scope = Scope::new(&site("s"), "h", "/", None, &[]);
+    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at()));
+    assert!(memory.insert(1, object, 10, &guard).is_err());
+}
+
+/// A fill under way in the model: its key, and the version of the origin's content that it brings.
+struct ModelFill {
+    key: u64,
+    begun: u64,
+    guard: FillGuard,
+}
+
+/// The oracle: no response whose content predates a matching acknowledged hard purge.
+#[test]
+fn purged_content_never_comes_back() {
+    let seed = std::env::var("HOLM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_124);
+    println!("HOLM_SEED={seed}");
+    let mut rng = Rng(seed);
+    for round in 0..200 {
+        run_model(&mut rng, round);
+    }
+}
+
+fn run_model(rng: &mut Rng, round: usize) {
+    let marks = Marks::new();
+    let memory: Memory<u64> = Memory::new(ByteSize::mib(4));
+    let mut fills: Vec<ModelFill> = Vec::new();
+    // Per key: the step of its last acknowledged purge. An object's metadata is the step at which its fetch began.
+    let mut purged_at = [0_u64; KEYS];
+    let mut seq = 0;
+    for step in 1..400 {
+        let key = rng.below(KEYS as u64);
+        match rng.below(10) {
+            0..=3 => fills.push(ModelFill { key, begun: step, guard: marks.begin_fill() }),
+            4..=5 if !fills.is_empty() => {
+                let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
+                let fill = fills.swap_remove(at);
+                let object = Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at());
+                let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
+            }
+            6 => {
+                seq += 1;
+                marks.apply(&entry(seq, selector(rng, key), PurgeMode::Hard));
+                // A tag and the site concern every key of the model.
+                purge_model(&mut purged_at, &marks, step, seq);
+            }
+            7 => memory.sweep(&marks),
+            8 => memory.remove(u128::from(key)),
+            _ => {
+                let found = memory.get(u128::from(key)).filter(|object| marks.standing_of(object) != Standing::Hard);
+                if let Some(object) = found {
+                    let last = purged_at[usize::try_from(key).unwrap()];
+                    assert!(
+                        *object.meta() >= last,
+                        "round {round}, step {step}: key {key} from {} after purge {last}",
+                        object.meta()
+                    );
+                }
+            }
+        }
+    }
+    drop(fills);
+    memory.sweep(&marks);
+    assert!(marks.is_empty(), "with no fill under way a sweep leaves no mark");
+}
+
+/// Which keys the purge `seq` selects is asked of `Marks` with a scope of its own: the model tests time, not matching.
+fn purge_model(purged_at: &mut [u64; KEYS], marks: &Marks, step: u64, seq: u64) {
+    for (key, at) in purged_at.iter_mut().enumerate() {
+        if marks.standing(&scope(key as u64), Seq::new(seq - 1)) == Standing::Hard {
+            *at = step;
+        }
+    }
+}
+
+fn scope(key: u64) -> Scope {
+    Scope::new(&site("s"), "h", &format!("/d{}/{key}", key % 2), None, &[if key < 4 { "low" } else { "high" }])
+}
+
+fn selector(rng: &mut Rng, key: u64) -> Selector {
+    match rng.below(4) {
+        0 => Selector::All,
+        1 => Selector::Tag("low".into()),
+        2 => Selector::Prefix { host: None, path: format!("/d{}", key % 2) },
+        _ => Selector::Url { host: "h".into(), path: format!("/d{}/{key}", key % 2), query: None },
+    }
+}
+
+const KEYS: usize = 8;

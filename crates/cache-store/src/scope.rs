@@ -1,0 +1,92 @@
+//! Scopes: what of an object a purge can select it by.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use holm_model::ids::SiteName;
+use holm_model::purge::Selector;
+use smallvec::SmallVec;
+
+/// An object's site, URL and tags. Purges are matched by 64-bit hashes: a collision costs a miss, never a wrong hit.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    pub(crate) site: MarkId,
+    pub(crate) path_only: MarkId,
+    pub(crate) with_query: MarkId,
+    pub(crate) tags: SmallVec<[MarkId; 4]>,
+    site_name: SiteName,
+    host: Arc<str>,
+    path: Arc<str>,
+}
+
+/// What a purge mark is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct MarkId(u64);
+
+impl Scope {
+    /// The scope of a URL's response: `host` in lower case without port, `path` and `query` as in the cache key.
+    #[must_use]
+    pub fn new(site: &SiteName, host: &str, path: &str, query: Option<&str>, tags: &[&str]) -> Self {
+        let scope = Self {
+            site: MarkId::site(site),
+            path_only: MarkId::url(site, host, path, None),
+            with_query: MarkId::url(site, host, path, Some(query.unwrap_or_default())),
+            tags: SmallVec::new(),
+            site_name: site.clone(),
+            host: host.into(),
+            path: path.into(),
+        };
+        if tags.is_empty() { scope } else { scope.with_tags(tags) }
+    }
+
+    /// The same scope with these tags.
+    #[must_use]
+    pub fn with_tags(&self, tags: &[&str]) -> Self {
+        Self { tags: tags.iter().map(|tag| MarkId::tag(&self.site_name, tag)).collect(), ..self.clone() }
+    }
+
+    /// The mark ids of every path prefix, whole segments, from the root on: with the host and for all hosts.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = MarkId> {
+        let path = self.path.as_ref();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.flat_map(move |end| {
+            let prefix = &path[..end];
+            [MarkId::prefix(&self.site_name, None, prefix), MarkId::prefix(&self.site_name, Some(&self.host), prefix)]
+        })
+    }
+}
+
+impl MarkId {
+    /// The id under which a purge with this selector is kept.
+    pub(crate) fn of(site: &SiteName, selector: &Selector) -> Self {
+        match selector {
+            Selector::Url { host, path, query } => Self::url(site, host, path, query.as_deref()),
+            Selector::Tag(tag) => Self::tag(site, tag),
+            Selector::Prefix { host, path } => Self::prefix(site, host.as_deref(), path),
+            Selector::All => Self::site(site),
+        }
+    }
+
+    fn site(site: &SiteName) -> Self {
+        Self::hash(("site", site.as_str()))
+    }
+
+    fn url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> Self {
+        Self::hash(("url", site.as_str(), host, path, query))
+    }
+
+    fn tag(site: &SiteName, tag: &str) -> Self {
+        Self::hash(("tag", site.as_str(), tag))
+    }
+
+    fn prefix(site: &SiteName, host: Option<&str>, path: &str) -> Self {
+        Self::hash(("prefix", site.as_str(), host, path))
+    }
+
+    fn hash(parts: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        parts.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
