@@ -1,0 +1,66 @@
+//! The metrics: each declared once, with its unit and what it means. The exposition and the reference page come from here.
+
+/// What kind of number a metric is, as Prometheus calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Quantiles with a sum and a count.
+    Summary,
+}
+
+impl Kind {
+    /// The word in the exposition format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Summary => "summary",
+        }
+    }
+}
+
+/// One metric's declaration.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Name with its unit, as Prometheus wants it.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// What it counts, for people.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident $kind:ident $name:literal $help:literal;)*) => {
+        /// The names, so that nobody writes one twice.
+        pub mod names {
+            $(#[doc = $help] pub const $id: &str = $name;)*
+        }
+
+        /// Every metric.
+        pub const METRICS: &[Metric] =
+            &[$(Metric { name: $name, kind: Kind::$kind, help: $help },)*];
+    };
+}
+
+metrics! {
+    REQUESTS Counter "holm_requests_total" "Requests answered, by site, route, tier, cache outcome and status.";
+    REQUEST_SECONDS Summary "holm_request_seconds" "Seconds from a request's head to its response's head, by site, tier and class (hit, miss, handler).";
+    BYTES Counter "holm_bytes_total" "Bytes of bodies sent, by site, tier, direction and cache outcome.";
+    CACHE_OBJECTS Gauge "holm_cache_objects" "Objects held, by node and tier.";
+    CACHE_BYTES Gauge "holm_cache_bytes" "Bytes that the held objects weigh, by node and tier.";
+    CACHE_EVICTIONS Counter "holm_cache_evictions_total" "Objects that made room for others, by node, tier and reason.";
+    PURGE_MARKS Gauge "holm_purge_marks" "Purge marks kept because older content may still be held, by node.";
+    UPSTREAM_REQUESTS Counter "holm_upstream_requests_total" "Requests sent to an origin's endpoint, by site, pool, endpoint and outcome (a status class or the reason of the failure).";
+    HANDLER_SECONDS Counter "holm_handler_seconds_total" "Seconds that calls of a handler took to their response's head, by handler.";
+    HANDLER_CPU_SECONDS Counter "holm_handler_cpu_seconds_total" "Seconds on a CPU that calls of a handler took, by handler.";
+    HANDLER_MEMORY Gauge "holm_handler_memory_bytes" "The most linear memory that a call of a handler has used, in bytes.";
+    HANDLER_OUTCOMES Counter "holm_handler_outcomes_total" "Calls of a handler, by how they ended.";
+    PURGE_APPLIED_SEQ Gauge "holm_purge_applied_seq" "The position in the purge log up to which a node has applied it.";
+    RELEASE_ACTIVE Gauge "holm_release_active" "1 for the release of a site that a node serves.";
+    CONNECTIONS Gauge "holm_connections" "Open client connections.";
+}
