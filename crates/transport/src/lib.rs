@@ -1,4 +1,6 @@
 //! HTTP/1, HTTP/2, HTTP/3 and TLS, server and client side: the only importer of quinn, h3 and rustls.
 
 pub mod body;
+pub mod client;
+pub mod h3;
 pub mod service;
