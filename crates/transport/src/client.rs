@@ -11,3 +11,4 @@ pub use dial::{Connection, Dialer, Security, Target};
 pub use error::{ClientError, ClientErrorKind};
 pub use h1::Http1;
 pub use h2::Http2;
+pub use rustls::ClientConfig as TlsConfig;

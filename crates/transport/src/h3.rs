@@ -12,4 +12,4 @@ mod tests;
 
 pub use client::{Client, Connection};
 pub use config::{Limits, NotForQuic};
-pub use server::{Drain, serve};
+pub use server::serve;

@@ -4,3 +4,4 @@ pub mod body;
 pub mod client;
 pub mod h3;
 pub mod service;
+pub mod shutdown;

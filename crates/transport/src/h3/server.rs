@@ -1,6 +1,7 @@
 //! The HTTP/3 server: one QUIC endpoint on the current runtime, a task for each connection and each request.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use h3::error::Code;
 use holm_model::limits::{HEAD_TIMEOUT, MAX_URI_BYTES};
 use http::{Method, Request, Response, StatusCode};
 use quinn::crypto::rustls::HandshakeData;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{self, Limits};
@@ -19,17 +19,10 @@ use super::pump::{self, Hold, SendFailure};
 use super::quic::{self, Settled};
 use crate::body::{Body, Side};
 use crate::service::{ConnInfo, Protocol, Service, TlsInfo};
+use crate::shutdown::Shutdown;
 
-/// How a server ends.
-#[derive(Debug, Clone, Default)]
-pub struct Drain {
-    /// Cancelled: take no new connections nor requests (GOAWAY), finish those under way.
-    pub begin: CancellationToken,
-    /// Cancelled: close whatever is left.
-    pub stop: CancellationToken,
-}
-
-/// Serves HTTP/3 on `socket` from the current runtime until `drain` says otherwise.
+/// Serves HTTP/3 on `socket` from the current runtime. Once `shutdown` begins, new connections and requests are refused
+/// (GOAWAY), and it returns when those under way are answered; dropping it, with the runtime, ends them at once.
 ///
 /// # Errors
 /// The TLS configuration is not fit for QUIC (no TLS 1.3), or the socket can't be used.
@@ -37,7 +30,7 @@ pub async fn serve<S: Service>(
     socket: std::net::UdpSocket,
     tls: Arc<rustls::ServerConfig>,
     service: S,
-    drain: Drain,
+    shutdown: Shutdown,
     limits: Limits,
 ) -> std::io::Result<()> {
     let server = config::server(&tls, &limits).map_err(std::io::Error::other)?;
@@ -45,16 +38,16 @@ pub async fn serve<S: Service>(
     let runtime = Arc::new(quinn::TokioRuntime);
     let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(server), socket, runtime)?;
     let connections = TaskTracker::new();
-    while let Either::Left((Some(incoming), _)) =
-        select(std::pin::pin!(endpoint.accept()), std::pin::pin!(drain.begin.cancelled())).await
-    {
+    let mut draining = pin!(shutdown.draining());
+    while let Either::Left((Some(incoming), _)) = select(pin!(endpoint.accept()), draining.as_mut()).await {
         if let Some(incoming) = admit(incoming, connections.len(), &limits) {
-            connections.spawn(serve_connection(incoming, local, service.clone(), drain.begin.clone()));
+            connections.spawn(serve_connection(incoming, local, service.clone(), shutdown.clone()));
         }
     }
+    let _closing = shutdown.open();
     endpoint.set_server_config(None);
     connections.close();
-    select(std::pin::pin!(connections.wait()), std::pin::pin!(drain.stop.cancelled())).await;
+    connections.wait().await;
     endpoint.close(u32::try_from(Code::H3_NO_ERROR.value()).unwrap_or(0).into(), b"shutdown");
     // The close frames leave within this; a peer that misses them times out.
     let _ = tokio::time::timeout(CLOSE_LINGER, endpoint.wait_idle()).await;
@@ -78,8 +71,9 @@ async fn serve_connection<S: Service>(
     incoming: quinn::Incoming,
     local: SocketAddr,
     service: S,
-    begin_drain: CancellationToken,
+    shutdown: Shutdown,
 ) {
+    let _open = shutdown.open();
     let peer = incoming.remote_address();
     let connection = match tokio::time::timeout(HEAD_TIMEOUT, incoming).await {
         Ok(Ok(connection)) => connection,
@@ -96,13 +90,14 @@ async fn serve_connection<S: Service>(
     };
     let requests = TaskTracker::new();
     let mut draining = false;
+    let mut begin = pin!(shutdown.draining());
     loop {
         tokio::select! {
             accepted = h3.accept() => {
                 let (Ok(Some(resolver)), Some(settled)) = (accepted, last_accepted.take()) else { break };
                 requests.spawn(serve_request(resolver, settled, service.clone(), Arc::clone(&info)));
             }
-            () = begin_drain.cancelled(), if !draining => {
+            () = &mut begin, if !draining => {
                 draining = true;
                 requests.close();
                 if h3.shutdown(0).await.is_err() {
@@ -163,7 +158,7 @@ async fn call<S: Service>(
     info: &Arc<ConnInfo>,
     settled: &mut Settled,
 ) -> Option<Response<Body>> {
-    match select(std::pin::pin!(service.call(request, info)), settled).await {
+    match select(pin!(service.call(request, info)), settled).await {
         Either::Left((response, _)) => Some(response),
         Either::Right(_) => None,
     }
