@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use holm_model::units::Timestamp;
 use serde::Serialize;
 
 use crate::Failure;
@@ -89,12 +90,37 @@ pub(crate) fn micros(micros: u64) -> String {
     }
 }
 
+/// An instant in UTC to the second, as RFC 3339 writes it.
+pub(crate) fn instant(time: Timestamp) -> String {
+    let (days, second) = (time.as_secs() / DAY, time.as_secs() % DAY);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The date that is `days` after 1970-01-01, in the Gregorian calendar (Hinnant, "chrono-compatible low-level date
+/// algorithms", `civil_from_days`). Years begin in March, so that the leap day is their last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let calendar_month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + u64::from(calendar_month <= 2), calendar_month, day)
+}
+
+const DAY: u64 = 86_400;
+
 /// What stands where there is no value.
 pub(crate) const NONE: &str = "-";
 
 #[cfg(test)]
 mod tests {
-    use super::{Side, Table, micros, percent};
+    use holm_model::units::Timestamp;
+
+    use super::{Side, Table, instant, micros, percent};
 
     #[test]
     fn columns_line_up() {
@@ -102,6 +128,16 @@ mod tests {
         table.row(vec!["é".into(), "5".into(), "ok".into()]);
         table.row(vec!["longer".into(), "1234".into(), String::new()]);
         assert_eq!(table.render(), "name      ms  state\né          5  ok\nlonger  1234");
+    }
+
+    #[test]
+    fn dates() {
+        let check = |secs: u64, expected: &str| assert_eq!(instant(Timestamp::from_secs(secs)), expected);
+        check(0, "1970-01-01 00:00:00Z");
+        check(951_782_399, "2000-02-28 23:59:59Z");
+        check(951_782_400, "2000-02-29 00:00:00Z");
+        check(1_735_689_599, "2024-12-31 23:59:59Z");
+        check(1_795_531_334, "2026-11-24 14:42:14Z");
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! The scanner before hyper: it follows the framing of an HTTP/1 connection and refuses heads that hyper would repair
+//! in silence, or that mean one thing to us and another to the next server (RFC 9112 §6.3, §11.2).
+
+mod guard;
+mod scan;
+
+pub(crate) use self::guard::Guard;
+pub(crate) use self::scan::{Framing, Refusal, Scanned, scan};
+
+#[cfg(test)]
+mod tests;
