@@ -1,1 +1,3 @@
-//! Releases, purge log, tokens; the embedded store; API server and client.
+//! The control plane: releases, purge log, tokens; the embedded store; the API's server and client.
+
+pub mod wire;
