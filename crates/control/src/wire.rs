@@ -1,6 +1,23 @@
 //! What crosses the control API as JSON: one type a body, used by the server and by the client.
+//!
+//! Every request but `/healthz`, `/readyz` and `/metrics` carries `Authorization: Bearer TOKEN`; every answer that is no
+//! success is a [`Problem`] in `application/problem+json`. Lists (`GET /v1/sites` of [`SiteSummary`], `GET
+//! /v1/sites/{site}/releases` of [`ReleaseSummary`], oldest first, `GET /v1/nodes` of [`NodeStatus`]) are JSON arrays.
+//! `GET /v1/stats?site=&window=5m` is a `StatsReport` (holm-telemetry); the window is written as in a manifest.
+//!
+//! # Blobs: `/v1/blobs/{digest}`
+//!
+//! * `HEAD` → 200 with `Content-Length`: it is there, whole. 404: it is not; if an upload of it broke off, `Upload-Offset:
+//!   N` says how many of its bytes the server kept.
+//! * `PUT` with the bytes from `Upload-Offset: N` (absent: 0) to the end as its body, and `Content-Length` the number of
+//!   these. Offset 0 begins anew, whatever was kept. → 201: stored and durable. 200: it was there already (the body may
+//!   be left unread). 409 with `Upload-Offset: M`: the server has M bytes, go on from there. 409 without it: another
+//!   upload of the same blob is under way, try later. 413: too large. 422: the bytes have another digest; they were
+//!   discarded.
+//! * When a connection breaks in mid-upload, the server keeps what came for the next `HEAD` to tell.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use holm_model::ids::{Digest, NodeName, RegionName, ReleaseNumber, Seq, SiteName};
 use holm_model::release::Files;
@@ -47,6 +64,9 @@ pub struct SiteSummary {
     pub hosts: Vec<String>,
     /// The active release.
     pub active: Option<ReleaseNumber>,
+    /// The release that was active before the active one: what a rollback without a number goes to.
+    #[serde(default)]
+    pub previous: Option<ReleaseNumber>,
     /// The latest release.
     pub latest: ReleaseNumber,
 }
@@ -58,7 +78,7 @@ pub enum Wait {
     /// Until it can no longer be lost.
     #[default]
     Durable,
-    /// Until every live node has applied it.
+    /// Until every live node has applied it, or [`MAX_WAIT`] has passed.
     Applied,
 }
 
@@ -181,3 +201,10 @@ pub struct Problem {
     /// This occurrence in words, with what to do.
     pub detail: String,
 }
+
+/// Where an upload stands, in bytes; see above.
+pub const UPLOAD_OFFSET: &str = "upload-offset";
+
+/// How long the server waits for nodes with `wait: applied`; then it answers with those that lag. A client waits a
+/// little longer than this. Long enough to compile the components of a large site.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
