@@ -10,14 +10,20 @@ use smallvec::SmallVec;
 use crate::directives::{CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL};
 use crate::meta::StoredMeta;
 
-/// RFC 9110 §7.6.1: removes what concerns one connection only, also what `Connection` lists. `TE: trailers` stays, for
-/// it is true of us (§10.1.4).
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// RFC 9110 §7.6.1: removes what `Connection` lists, and `Connection` itself.
+pub fn strip_connection_listed(headers: &mut HeaderMap) {
     if let Some(listed) = listed_by_connection(headers) {
         for name in listed {
             headers.remove(name);
         }
+        headers.remove(CONNECTION);
     }
+}
+
+/// RFC 9110 §7.6.1: removes what concerns one connection only, also what `Connection` lists. `TE: trailers` stays, for
+/// it is true of us (§10.1.4).
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    strip_connection_listed(headers);
     let trailers = headers
         .get_all(TE)
         .iter()

@@ -133,7 +133,7 @@ impl Node {
         let source = Source::Stream(streaming.body()?);
         let response = answer::from_stored(request, &streaming.head, source, now());
         let report = report.clone().fwd_status(streaming.head.status).stored(true);
-        Some(Reply { response, report, as_of: streaming.as_of })
+        Some(Reply::new(response, report, streaming.as_of))
     }
 
     fn share_refreshed(&self, request: &Request<Body>, object: &CachedObject, report: &Report) -> Option<Reply> {
@@ -144,14 +144,14 @@ impl Node {
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
         let report = report.clone().fwd_status(http::StatusCode::NOT_MODIFIED).stored(true);
-        Some(Reply { response, report, as_of: object.as_of() })
+        Some(Reply::new(response, report, object.as_of()))
     }
 }
 
 impl Private {
     fn reply(self, report: Report) -> Reply {
         let report = report.fwd_status(self.response.status()).with_cause(self.reason);
-        Reply { response: self.response, report, as_of: self.as_of }
+        Reply::new(self.response, report, self.as_of)
     }
 }
 
@@ -159,7 +159,7 @@ impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
     pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
         let uri = request.uri();
-        Scope::new(self.site.name(), self.host, uri.path(), uri.query(), &[])
+        Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[])
     }
 }
 

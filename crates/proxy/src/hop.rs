@@ -8,6 +8,7 @@ use holm_model::ids::Seq;
 use holm_transport::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
+use crate::address::Authority;
 use crate::internal::Scheme;
 use crate::site::{Content, Site};
 
@@ -24,8 +25,8 @@ pub(crate) struct Way {
     pub(crate) site: Arc<Site>,
     pub(crate) content: Content,
     pub(crate) scheme: Scheme,
-    /// As the client wrote it: host and port.
-    pub(crate) authority: Arc<str>,
+    /// Whom the client asked.
+    pub(crate) authority: Authority,
     pub(crate) client: IpAddr,
     /// Our own `applied`, or what the sender before us knew if that is more, when the fetch began.
     pub(crate) as_of: Seq,

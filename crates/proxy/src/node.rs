@@ -2,23 +2,32 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{
     CacheKey, KeyInput, MissReason, Outcome, RequestDirectives, StaleReason, VaryValues, Verdict,
 };
 use holm_cache_store::{Marks, Memory, Object, Standing};
-use holm_model::ids::Seq;
-use holm_model::units::Timestamp;
+use holm_control::Control;
+use holm_model::ids::{LogId, NodeName, Seq};
+use holm_model::purge::PurgeEntry;
+use holm_model::units::{ByteSize, Timestamp};
+use holm_telemetry::{Registry, names};
 use holm_transport::body::Body;
+use holm_upstream::ShieldClient;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
+use tokio::sync::watch;
 
+use crate::address::Authority;
 use crate::answer::{self, Source};
+use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{HopError, NextHop, Way};
 use crate::internal::Scheme;
+use crate::origin_hop::OriginHop;
 use crate::report::Report;
+use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::stored::{Stored, StoredResponse};
 
@@ -31,6 +40,8 @@ pub struct Node {
     pub(crate) sites: SiteTable,
     pub(crate) memory: Memory<Stored>,
     pub(crate) marks: Arc<Marks>,
+    /// What the marks have applied, for those who wait for it.
+    pub(crate) applied: watch::Sender<Seq>,
     pub(crate) fills: Arc<FillTable>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
@@ -39,6 +50,8 @@ pub struct Node {
     pub(crate) files: Arc<dyn NextHop>,
     /// The largest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// The name, in metrics, of what no route matched.
+    pub(crate) no_route: Arc<str>,
 }
 
 /// Which of the two tiers a node is.
@@ -57,10 +70,7 @@ pub(crate) struct Target<'a> {
     pub(crate) route: &'a SiteRoute,
     pub(crate) content: &'a Content,
     pub(crate) scheme: Scheme,
-    /// Lower case, no port.
-    pub(crate) host: &'a str,
-    /// As the client wrote it, with its port.
-    pub(crate) authority: &'a Arc<str>,
+    pub(crate) authority: &'a Authority,
     pub(crate) client: IpAddr,
     /// What the sender of an internal hop had applied.
     pub(crate) sender_applied: Seq,
@@ -73,6 +83,8 @@ pub(crate) struct Reply {
     pub(crate) report: Report,
     /// The seq that the answer is good for.
     pub(crate) as_of: Seq,
+    /// Why no hop answered, where this response was made for want of one.
+    pub(crate) error: Option<&'static str>,
 }
 
 /// What a look-up found.
@@ -86,6 +98,83 @@ pub(crate) enum Found {
 }
 
 impl Node {
+    /// An edge: what its cache can't answer goes to the shields, files come from the control plane's store.
+    #[must_use]
+    pub fn edge(memory: ByteSize, shields: ShieldClient, control: &Arc<Control>) -> Arc<Self> {
+        Self::new(Role::Edge, memory, ShieldHop::new(shields), control)
+    }
+
+    /// A shield: what its cache can't answer goes to the origins.
+    #[must_use]
+    pub fn shield(memory: ByteSize, control: &Arc<Control>) -> Arc<Self> {
+        Self::new(Role::Shield, memory, Arc::new(OriginHop), control)
+    }
+
+    fn new(role: Role, memory: ByteSize, hop: Arc<dyn NextHop>, control: &Arc<Control>) -> Arc<Self> {
+        let fills = memory.get() / FILL_SHARE;
+        let memory = Memory::new(ByteSize::bytes(memory.get() - fills));
+        Arc::new(Self {
+            role,
+            sites: SiteTable::default(),
+            max_object: memory.max_object().min(fills),
+            memory,
+            marks: Marks::new(),
+            applied: watch::Sender::new(Seq::ZERO),
+            fills: FillTable::new(),
+            budget: FillBudget::new(fills),
+            hop,
+            files: FileHop::new(control),
+            no_route: "".into(),
+        })
+    }
+
+    /// The sites that it serves.
+    #[must_use]
+    pub const fn sites(&self) -> &SiteTable {
+        &self.sites
+    }
+
+    /// Sets the node's gauges.
+    pub fn collect(&self, name: &NodeName, registry: &Registry) {
+        let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
+        let stats = self.memory.stats();
+        registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
+        registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
+        registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
+        registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
+        registry.set(names::PURGE_APPLIED_SEQ, &[node], float(self.marks.applied().get()));
+    }
+
+    /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?
+    pub(crate) async fn has_applied(&self, seq: Seq, limit: Duration) -> bool {
+        if self.marks.applied() >= seq {
+            return true;
+        }
+        let mut applied = self.applied.subscribe();
+        tokio::time::timeout(limit, applied.wait_for(|applied| *applied >= seq)).await.is_ok_and(|found| found.is_ok())
+    }
+
+    /// Begins to follow a purge log whose entries up to `applied` concern nothing that is held here.
+    pub(crate) fn follow(&self, log: LogId, applied: Seq) {
+        if self.marks.follow(log, applied) {
+            self.memory.clear();
+        }
+        self.applied.send_replace(self.marks.applied());
+    }
+
+    /// Frees what purges have rejected. Takes time in proportion to what is held.
+    pub(crate) fn sweep(&self) {
+        if !self.marks.is_empty() {
+            self.memory.sweep(&self.marks);
+        }
+    }
+
+    /// Applies a purge; look-ups see it once this returns.
+    pub(crate) fn apply(&self, entry: &PurgeEntry) {
+        self.marks.apply(entry);
+        self.applied.send_replace(self.marks.applied());
+    }
+
     /// Answers a request from the cache, or from the next hop through the cache where that may be.
     pub(crate) async fn respond(self: &Arc<Self>, target: Target<'_>, request: Request<Body>) -> Reply {
         let now = now();
@@ -128,13 +217,13 @@ impl Node {
     }
 
     /// Looks a URL up, then its variant where responses vary. Purged entries are as good as absent.
-    pub(crate) fn look_up(&self, primary: CacheKey, headers: &HeaderMap, _now: Timestamp) -> Found {
+    pub(crate) fn look_up(&self, primary: CacheKey, headers: &HeaderMap, now: Timestamp) -> Found {
         let Some(object) = self.memory.get(primary.0) else {
             return Found::Nothing(primary, MissReason::UriMiss);
         };
         match object.meta() {
             Stored::Response(_) => self.stand(primary, object),
-            Stored::Unstorable { until, .. } if *until <= _now => Found::Nothing(primary, MissReason::UriMiss),
+            Stored::Unstorable { until, .. } if *until <= now => Found::Nothing(primary, MissReason::UriMiss),
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
             Stored::Variants(variants) => {
                 let key = variants.key(primary, &VaryValues::of(&variants.spec, headers));
@@ -172,7 +261,7 @@ impl Node {
         now: Timestamp,
     ) -> Reply {
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        Reply { response, report: Report::hit(head.meta.ttl(now)), as_of }
+        Reply::new(response, Report::hit(head.meta.ttl(now)), as_of)
     }
 
     pub(crate) fn stale(
@@ -186,7 +275,7 @@ impl Node {
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
         let report = Report::stale_hit(head.meta.ttl(now), reason.as_str());
         // A stale answer must not wash a soft purge away at the tier before us.
-        Reply { response, report, as_of: object.as_of() }
+        Reply::new(response, report, object.as_of())
     }
 
     /// A miss: shared where the request allows it, else for this client alone.
@@ -231,7 +320,7 @@ impl Node {
                     self.fills.spoil(primary.0);
                 }
                 let report = report.fwd_status(status);
-                Reply { response: answer.response, report, as_of: answer.as_of }
+                Reply::new(answer.response, report, answer.as_of)
             }
             Err(error) => self.failed(&error, report, as_of),
         }
@@ -240,14 +329,15 @@ impl Node {
     /// The response to a request that no hop answered.
     pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
         tracing::info!(role = ?self.role, status = error.status.as_u16(), reason = error.reason, detail = %error.detail, "no answer");
-        Reply { response: answer::error(error.status, error.reason), report: report.failed(error.reason), as_of }
+        let response = answer::error(error.status, error.reason);
+        Reply { error: Some(error.reason), ..Reply::new(response, report.failed(error.reason), as_of) }
     }
 
     /// RFC 9111 §5.2.1.7.
     fn not_cached(&self, reason: &'static str) -> Reply {
         let response = answer::error(StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
         let report = Report::forward(Outcome::Request, "only-if-cached").with_cause(reason);
-        Reply { response, report, as_of: self.marks.applied() }
+        Reply::new(response, report, self.marks.applied())
     }
 
     fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
@@ -276,6 +366,24 @@ impl Node {
     }
 }
 
+impl Role {
+    /// The label of `tier` in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Shield => "shield",
+        }
+    }
+}
+
+impl Reply {
+    /// A response with nothing wrong about it.
+    pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
+        Self { response, report, as_of, error: None }
+    }
+}
+
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Node").field("role", &self.role).finish_non_exhaustive()
@@ -295,7 +403,7 @@ impl Target<'_> {
         KeyInput {
             site,
             scheme: self.scheme.as_str(),
-            host: self.host,
+            host: self.authority.host(),
             path: request.uri().path(),
             query: request.uri().query(),
             rule: &self.route.rule.key,
@@ -307,13 +415,21 @@ impl Target<'_> {
             site: Arc::clone(self.site),
             content: self.content.clone(),
             scheme: self.scheme,
-            authority: Arc::clone(self.authority),
+            authority: self.authority.clone(),
             client: self.client,
             as_of,
             version,
         }
     }
 }
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+const fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// Fills under way may hold one part in so many of a node's memory; the rest is the cache's.
+const FILL_SHARE: u64 = 4;
 
 /// The time, as the policy counts it.
 pub(crate) fn now() -> Timestamp {

@@ -31,6 +31,11 @@ impl Report {
         Self { detail: Some(detail), ..Self::forward_plain(outcome) }
     }
 
+    /// Answered here, without the cache.
+    pub(crate) fn local(outcome: Outcome, detail: &'static str) -> Self {
+        Self::forward(outcome, detail)
+    }
+
     fn forward_plain(outcome: Outcome) -> Self {
         Self { outcome, ttl: None, stored: false, collapsed: false, fwd_status: None, detail: None }
     }

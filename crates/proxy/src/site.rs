@@ -76,6 +76,12 @@ impl Site {
         self.release.manifest.answers_for(host)
     }
 
+    /// Does the manifest name this host, not only by `*`?
+    pub(crate) fn names(&self, host: &str) -> bool {
+        let named = |pattern: &HostPattern| *pattern != HostPattern::Any && pattern.matches(host);
+        self.manifest().hosts.iter().any(named)
+    }
+
     /// The pool of this name, if its specification is still the same: connections and health survive a release.
     pub(crate) fn pool_for(&self, name: &str, spec: &OriginSpec) -> Option<Arc<Pool>> {
         let same = self.manifest().origins.get(name).is_some_and(|own| own == spec);

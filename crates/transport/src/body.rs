@@ -76,6 +76,16 @@ impl Body {
         self.size_hint().exact()
     }
 
+    /// The number of bytes, if all of them are here already.
+    #[must_use]
+    pub fn held_len(&self) -> Option<u64> {
+        match &self.0 {
+            Repr::Empty => Some(0),
+            Repr::Full(bytes) => Some(bytes.len() as u64),
+            Repr::Hyper(_) | Repr::Stream(_) => None,
+        }
+    }
+
     /// The next frame, or `None` at the end.
     pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await

@@ -1,0 +1,217 @@
+//! The edge's service: requests of clients, routed to a handler, the cache or straight on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, strip_hop_by_hop};
+use holm_model::ids::Seq;
+use holm_telemetry::{Shard, Tier};
+use holm_transport::body::Body;
+use holm_transport::service::{ConnInfo, Protocol, Service, Upgrade};
+use http::header::{ALLOW, ALT_SVC, HeaderName, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode};
+
+use crate::address::Authority;
+use crate::answer;
+use crate::collect::{self, Facts};
+use crate::handler::{Handler, HandlerCall};
+use crate::internal::{self, Scheme};
+use crate::node::{Node, Reply, Target};
+use crate::report::Report;
+use crate::site::{Site, SiteRoute};
+use crate::{forward, tunnel};
+
+/// Answers the requests of clients; one for each worker.
+#[derive(Debug, Clone)]
+pub struct EdgeService {
+    node: Arc<Node>,
+    shard: Arc<Shard>,
+    alt_svc: Option<HeaderValue>,
+}
+
+/// A refusal before any route was found.
+type Refusal = (StatusCode, &'static str);
+
+impl EdgeService {
+    /// Over this node, counting in this worker's shard. Clients that came by TLS over TCP are told of HTTP/3 on
+    /// `h3_port`.
+    #[must_use]
+    pub fn new(node: Arc<Node>, shard: Arc<Shard>, h3_port: Option<u16>) -> Self {
+        let value = |port| HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).ok();
+        Self { node, shard, alt_svc: h3_port.and_then(value) }
+    }
+
+    async fn answer(&self, mut request: Request<Body>, connection: &ConnInfo) -> Result<Response<Body>, Refusal> {
+        let begun = Instant::now();
+        check_method(&request)?;
+        let authority = Authority::of(&request).map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
+        let site = self.node.sites.load().by_host(authority.host()).cloned();
+        let site = site.ok_or((StatusCode::NOT_FOUND, "no-such-site"))?;
+        let route = site.viewer_route(request.uri().path());
+        let Some(route) = route else { return Ok(self.no_route(&site, begun)) };
+        let upgrade = enter(&mut request);
+        let scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let client = connection.peer.ip();
+        let reply = match (&route.handler, &route.content) {
+            (Some(handler), _) => {
+                let call = HandlerCall { site: Arc::clone(&site), scheme, authority: authority.as_str().into(), client };
+                Box::pin(self.handle(handler, request, call)).await
+            }
+            (None, Some(content)) => {
+                let (authority, sender_applied) = (&authority, Seq::ZERO);
+                let target = Target { site: &site, route, content, scheme, authority, client, sender_applied };
+                self.node.respond(target, request).await
+            }
+            (None, None) => return Ok(self.no_route(&site, begun)),
+        };
+        Ok(self.finish(reply, &site, route, begun, upgrade))
+    }
+
+    async fn handle(&self, handler: &Arc<dyn Handler>, mut request: Request<Body>, call: HandlerCall) -> Reply {
+        let headers = request.headers_mut();
+        strip_hop_by_hop(headers);
+        internal::strip(headers);
+        forward::write_client(headers, call.client, call.scheme, &call.authority);
+        let report = Report::local(Outcome::Handler, "handler");
+        let applied = self.node.marks.applied();
+        match handler.call(request, call).await {
+            Ok(mut response) => {
+                strip_hop_by_hop(response.headers_mut());
+                internal::strip(response.headers_mut());
+                Reply::new(response, report, applied)
+            }
+            Err(fault) => {
+                tracing::warn!(reason = fault.reason, "a handler failed: {}", fault.message);
+                let response = answer::error(fault.status, fault.reason);
+                Reply { error: Some(fault.reason), ..Reply::new(response, report.with_cause(fault.reason), applied) }
+            }
+        }
+    }
+
+    fn no_route(&self, site: &Arc<Site>, begun: Instant) -> Response<Body> {
+        let response = answer::error(StatusCode::NOT_FOUND, "no-route");
+        let report = Report::local(Outcome::Refused, "no-route");
+        let facts = Facts { site, route: &self.node.no_route, tier: Tier::Edge, begun };
+        collect::count(&self.shard, &facts, &report, with_status(response, &report))
+    }
+
+    fn finish(
+        &self,
+        reply: Reply,
+        site: &Arc<Site>,
+        route: &SiteRoute,
+        begun: Instant,
+        upgrade: Option<Upgrade>,
+    ) -> Response<Body> {
+        let Reply { mut response, report, .. } = reply;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let upstream = response.extensions_mut().remove::<Upgrade>();
+            match (upgrade, upstream) {
+                (Some(client), Some(upstream)) => tunnel::join(client, upstream),
+                // Nobody asked for it, so nobody can be given it.
+                _ => response = answer::error(StatusCode::BAD_GATEWAY, "protocol"),
+            }
+        }
+        strip_for_client(response.headers_mut());
+        let response = with_status(response, &report);
+        let facts = Facts { site, route: &route.name, tier: Tier::Edge, begun };
+        collect::count(&self.shard, &facts, &report, response)
+    }
+}
+
+impl Service for EdgeService {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+        let answered = self.answer(request, connection).await;
+        let mut response = answered.unwrap_or_else(|(status, reason)| refused(status, reason));
+        if let Some(alt_svc) = &self.alt_svc
+            && connection.tls.is_some()
+            && connection.protocol != Protocol::Http3
+        {
+            response.headers_mut().insert(ALT_SVC, alt_svc.clone());
+        }
+        response
+    }
+}
+
+impl Node {
+    /// A handler's own fetch to its site: it goes on at the cache, behind every handler.
+    ///
+    /// # Errors
+    /// The named reason why it is no fetch to the handler's own site.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        call: &HandlerCall,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, &'static str> {
+        let authority = Authority::of(&request)?;
+        if !call.is_own(&authority) {
+            return Err("not-allowed");
+        }
+        let Some(route) = call.site.content_route(request.uri().path()) else { return Err("no-route") };
+        let Some(content) = &route.content else { return Err("no-route") };
+        let scheme = match request.uri().scheme_str() {
+            Some("https") => Scheme::Https,
+            Some(_) => Scheme::Http,
+            None => call.scheme,
+        };
+        enter(&mut request);
+        request.headers_mut().remove(UPGRADE);
+        let (site, client, sender_applied) = (&call.site, call.client, Seq::ZERO);
+        let target = Target { site, route, content, scheme, authority: &authority, client, sender_applied };
+        let Reply { mut response, report, .. } = self.respond(target, request).await;
+        strip_for_client(response.headers_mut());
+        Ok(with_status(response, &report))
+    }
+}
+
+impl HandlerCall {
+    /// Is this the site that the handler runs for? Under the host that its client asked for, or one that the site's
+    /// manifest names.
+    fn is_own(&self, authority: &Authority) -> bool {
+        let asked = Authority::parse(&self.authority).is_ok_and(|asked| asked.host() == authority.host());
+        asked || self.site.names(authority.host())
+    }
+}
+
+/// Makes a client's request one that may be looked up and sent on. Gives the connection, if it asks to leave HTTP.
+fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
+    let upgrade = request.extensions_mut().remove::<Upgrade>();
+    let headers = request.headers_mut();
+    let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE).cloned());
+    // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
+    strip_connection_listed(headers);
+    match protocol {
+        Some(protocol) => drop(headers.insert(UPGRADE, protocol)),
+        None => drop(headers.remove(UPGRADE)),
+    }
+    upgrade
+}
+
+fn check_method(request: &Request<Body>) -> Result<(), Refusal> {
+    match *request.method() {
+        Method::CONNECT | Method::TRACE => Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
+        Method::OPTIONS if request.uri().path() == "*" => Err((StatusCode::NO_CONTENT, "options")),
+        _ => Ok(()),
+    }
+}
+
+/// A response to a request that reached no route.
+fn refused(status: StatusCode, reason: &'static str) -> Response<Body> {
+    let mut response = answer::error(status, reason);
+    if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NO_CONTENT) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    }
+    if status == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(http::header::CONTENT_TYPE);
+        *response.body_mut() = Body::empty();
+    }
+    with_status(response, &Report::local(Outcome::Refused, reason))
+}
+
+fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> {
+    response.headers_mut().insert(CACHE_STATUS, report.cache_status().value());
+    response
+}
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";

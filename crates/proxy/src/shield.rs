@@ -1,0 +1,125 @@
+//! The shield's service: requests of edges, answered from its cache or by the route's origin.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use holm_cache_policy::Outcome;
+use holm_model::ids::Seq;
+use holm_model::limits::AS_OF_WAIT;
+use holm_telemetry::{Shard, Tier};
+use holm_transport::body::Body;
+use holm_transport::service::{ConnInfo, Service, Upgrade};
+use http::header::{HeaderName, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode};
+
+use crate::address::Authority;
+use crate::answer;
+use crate::collect::{self, Facts};
+use crate::internal::{self, Envelope};
+use crate::node::{Node, Reply, Target};
+use crate::report::Report;
+use crate::site::Site;
+use crate::tunnel;
+
+/// Answers the requests of edges; one for each worker. Its listener must demand a certificate of the cluster.
+#[derive(Debug, Clone)]
+pub struct ShieldService {
+    node: Arc<Node>,
+    shard: Arc<Shard>,
+}
+
+impl ShieldService {
+    /// Over this node, counting in this worker's shard.
+    #[must_use]
+    pub const fn new(node: Arc<Node>, shard: Arc<Shard>) -> Self {
+        Self { node, shard }
+    }
+
+    async fn answer(&self, mut request: Request<Body>, envelope: Envelope, authority: &Authority) -> Response<Body> {
+        let begun = Instant::now();
+        let Some(site) = self.node.sites.load().by_name(&envelope.site).cloned() else {
+            return refuse(StatusCode::NOT_FOUND, "no-such-site");
+        };
+        let Some(route) = site.content_route(request.uri().path()) else {
+            return refuse(StatusCode::NOT_FOUND, "no-route");
+        };
+        let Some(content) = &route.content else { return refuse(StatusCode::NOT_FOUND, "no-route") };
+        let in_tunnel = enter_tunnel(&mut request);
+        let target = Target {
+            site: &site,
+            route,
+            content,
+            scheme: envelope.scheme,
+            authority,
+            client: client(&request),
+            sender_applied: envelope.applied,
+        };
+        let reply = self.reply(&target, request).await;
+        let facts = Facts { site: &site, route: &route.name, tier: Tier::Shield, begun };
+        self.finish(reply, in_tunnel, facts)
+    }
+
+    /// From the cache only if this tier's look-ups see every purge that the sender's do.
+    async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
+        if self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
+            return self.node.respond(*target, request).await;
+        }
+        self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag")).await
+    }
+
+    fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {
+        let Reply { mut response, report, as_of, error } = reply;
+        if let Some(incoming) = in_tunnel
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(upgrade) = response.extensions_mut().remove::<Upgrade>()
+        {
+            *response.status_mut() = StatusCode::OK;
+            response.headers_mut().remove(UPGRADE);
+            response.headers_mut().insert(internal::UPGRADED, HeaderValue::from_static("1"));
+            *response.body_mut() = tunnel::body_over_io(incoming, upgrade);
+        }
+        internal::write_as_of(response.headers_mut(), as_of);
+        if let Some(reason) = error {
+            response.headers_mut().insert(internal::REASON, HeaderValue::from_static(reason));
+        }
+        collect::count(&self.shard, &facts, &report, response)
+    }
+}
+
+impl Service for ShieldService {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+        let known = connection.tls.as_ref().is_some_and(|tls| tls.client_identity.is_some());
+        let (Some(envelope), true) = (Envelope::read(request.headers()), known) else {
+            return refuse(StatusCode::FORBIDDEN, "not-an-edge");
+        };
+        match Authority::of(&request) {
+            Ok(authority) => self.answer(request, envelope, &authority).await,
+            Err(reason) => refuse(StatusCode::BAD_REQUEST, reason),
+        }
+    }
+}
+
+/// An edge's tunnel: the request that the client made, and what the client goes on to say.
+fn enter_tunnel(request: &mut Request<Body>) -> Option<Body> {
+    let protocol = request.headers_mut().remove(internal::UPGRADE)?;
+    request.headers_mut().insert(UPGRADE, protocol);
+    *request.method_mut() = Method::GET;
+    Some(std::mem::take(request.body_mut()))
+}
+
+/// Who asked the edge, as the edge says.
+fn client(request: &Request<Body>) -> IpAddr {
+    let text = request.headers().get(X_FORWARDED_FOR).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::from([0, 0, 0, 0]))
+}
+
+fn refuse(status: StatusCode, reason: &'static str) -> Response<Body> {
+    let mut response = answer::error(status, reason);
+    internal::write_as_of(response.headers_mut(), Seq::ZERO);
+    response.headers_mut().insert(internal::REASON, HeaderValue::from_static(reason));
+    response
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
