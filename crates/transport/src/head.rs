@@ -5,6 +5,7 @@ mod guard;
 mod scan;
 
 pub(crate) use self::guard::Guard;
+pub use self::scan::is_valid_host;
 pub(crate) use self::scan::{Framing, Refusal, Scanned, scan};
 
 #[cfg(test)]

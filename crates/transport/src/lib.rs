@@ -3,5 +3,9 @@
 pub mod body;
 pub mod client;
 pub mod h3;
+mod head;
+pub mod listen;
 pub mod service;
 pub mod shutdown;
+
+pub use self::head::is_valid_host;

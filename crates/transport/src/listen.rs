@@ -38,6 +38,15 @@ impl Bound {
         Ok(Self { addr, tcp, udp: Vec::new() })
     }
 
+    /// UDP alone.
+    ///
+    /// # Errors
+    /// As for [`Bound::tcp`].
+    pub fn udp(addr: SocketAddr, workers: usize) -> Result<Self, BindError> {
+        let (addr, udp) = bind_udp(addr, workers)?;
+        Ok(Self { addr, tcp: Vec::new(), udp })
+    }
+
     /// TCP and UDP on the same port.
     ///
     /// # Errors
@@ -48,7 +57,7 @@ impl Bound {
             let (bound, tcp) = bind_tcp(addr, workers)?;
             tries -= 1;
             match bind_udp(bound, workers) {
-                Ok(udp) => return Ok(Self { addr: bound, tcp, udp }),
+                Ok((_, udp)) => return Ok(Self { addr: bound, tcp, udp }),
                 // The system chose a port that is free for TCP only: another may be free for both.
                 Err(error) if tries > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(error),
@@ -72,18 +81,20 @@ fn bind_tcp(addr: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<TcpList
     Ok((actual, all.map_err(fail)?))
 }
 
-fn bind_udp(addr: SocketAddr, workers: usize) -> Result<Vec<UdpSocket>, BindError> {
+fn bind_udp(addr: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<UdpSocket>), BindError> {
     let fail = |source| BindError { addr, protocol: "UDP", source };
-    drop(socket(addr, Type::DGRAM, false).map_err(fail)?);
+    let probe = socket(addr, Type::DGRAM, false).map_err(fail)?;
+    let actual = probe.local_addr().map_err(fail)?.as_socket().unwrap_or(addr);
+    drop(probe);
     let one = || {
-        let socket = socket(addr, Type::DGRAM, true)?;
+        let socket = socket(actual, Type::DGRAM, true)?;
         // Best effort: the system may allow less.
         let _ = socket.set_recv_buffer_size(UDP_BUFFER);
         let _ = socket.set_send_buffer_size(UDP_BUFFER);
         Ok(UdpSocket::from(socket))
     };
     let all: io::Result<Vec<UdpSocket>> = (0..workers.max(1)).map(|_| one()).collect();
-    all.map_err(fail)
+    Ok((actual, all.map_err(fail)?))
 }
 
 fn socket(addr: SocketAddr, kind: Type, shared: bool) -> io::Result<Socket> {

@@ -163,8 +163,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     this.reader = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                _ if ready!(this.poll_fresh(cx, buf))? => return Poll::Ready(Ok(())),
-                _ => {}
+                _ => {
+                    if ready!(this.poll_fresh(cx, buf))? {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
             }
         }
     }

@@ -124,7 +124,8 @@ impl Facts {
 
 /// RFC 9110 §7.2: uri-host and an optional port; an empty value is allowed where the target has no authority, which no
 /// request to us lacks.
-pub(crate) fn is_valid_host(value: &[u8]) -> bool {
+#[must_use]
+pub fn is_valid_host(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', rest @ ..] => match rest.iter().position(|b| *b == b']') {
             Some(end) => (&value[..end + 2], &value[end + 2..]),
