@@ -7,5 +7,7 @@ mod head;
 pub mod listen;
 pub mod service;
 pub mod shutdown;
+pub mod tls;
+pub mod workers;
 
 pub use self::head::is_valid_host;

@@ -1,0 +1,17 @@
+//! TLS: who we are, whom we believe, and the configurations of both ends.
+
+mod authority;
+mod config;
+mod error;
+mod identity;
+mod sites;
+
+pub use self::authority::Authority;
+pub use self::config::{mutual_client_config, mutual_server_config, origin_client_config, server_config};
+pub use self::error::TlsError;
+pub use self::identity::Identity;
+pub use self::sites::{CertificateSource, Reload, SiteCertificate, SiteCertificates};
+pub use rustls::{ClientConfig, ServerConfig};
+
+#[cfg(test)]
+mod tests;
