@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod output;
 pub mod site;
+mod together;
 
 pub use self::commands::main;
 pub use self::failure::Failure;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use holm_model::ids::Digest;
-use holm_model::manifest::{Manifest, TlsFiles, parse};
+use holm_model::manifest::{EndpointUrl, HandlerSpec, Manifest, TlsFiles, parse};
 use holm_model::release::Files;
 
 pub use self::component::check as check_component;
@@ -53,16 +53,29 @@ impl Site {
         if let Some(tls) = &mut manifest.tls {
             *tls = absolute_tls(&base, tls)?;
         }
-        let mut site = Self {
-            manifest,
-            components: BTreeMap::new(),
-            files: BTreeMap::new(),
-            blobs: BTreeMap::new(),
-            notes: Vec::new(),
-        };
+        let mut site = Self::bare(manifest);
         site.add_components(&base)?;
         site.add_files(&base)?;
         Ok(site)
+    }
+
+    /// The site named `default` that answers for every host from these origins.
+    pub(crate) fn for_origins(origins: Vec<EndpointUrl>) -> Self {
+        Self::bare(Manifest::for_origins(origins))
+    }
+
+    /// The site that answers every request with the component in this file.
+    pub(crate) fn for_component(file: &Path, env: Vec<(String, String)>) -> Result<Self, Failure> {
+        check_component(file)?;
+        let spec = HandlerSpec { env: env.into_iter().collect(), ..HandlerSpec::new(file.display().to_string()) };
+        let mut site = Self::bare(Manifest::for_handler(spec));
+        site.add_components(Path::new(""))?;
+        Ok(site)
+    }
+
+    fn bare(manifest: Manifest) -> Self {
+        let (components, files, blobs) = Default::default();
+        Self { manifest, components, files, blobs, notes: Vec::new() }
     }
 
     fn add_components(&mut self, base: &Path) -> Result<(), Failure> {

@@ -23,3 +23,25 @@ pub struct HandlerSpec {
     /// Authorities beyond the site itself that it may fetch from. Empty in this version: the site alone.
     pub outbound: Vec<String>,
 }
+
+impl HandlerSpec {
+    /// A handler of this component with every default.
+    #[must_use]
+    pub fn new(component: String) -> Self {
+        Self {
+            component,
+            memory: DEFAULT_MEMORY,
+            cpu: DEFAULT_CPU,
+            wall: DEFAULT_WALL,
+            env: BTreeMap::new(),
+            outbound: Vec::new(),
+        }
+    }
+}
+
+/// Enough for what small services need, little enough for hundreds at a time.
+pub(super) const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
+/// Ten times what a small handler takes, and short enough that a loop costs little.
+pub(super) const DEFAULT_CPU: Duration = Duration::from_millis(50);
+/// Time enough for a slow origin's answer.
+pub(super) const DEFAULT_WALL: Duration = Duration::from_secs(10);

@@ -1,7 +1,6 @@
 //! `[handlers.NAME]`: a component and what it may use.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use toml::de::DeValue;
 
@@ -9,6 +8,7 @@ use super::block::{Block, Keys};
 use super::report::Report;
 use super::value::{Value, Wanted};
 use crate::manifest::HandlerSpec;
+use crate::manifest::handler::{DEFAULT_CPU, DEFAULT_MEMORY, DEFAULT_WALL};
 use crate::units::ByteSize;
 
 /// Reads all handlers: a name with `None` is there, and wrong.
@@ -99,16 +99,10 @@ fn outbound<'a>(value: &'a Value<'a>, report: &mut Report<'_>) {
 const KEYS: Keys =
     Keys { known: &["component", "memory", "cpu", "wall", "reuse", "env", "outbound"], later: &["secrets", "kv"] };
 
-/// Enough for what small services need, little enough for hundreds at a time.
-const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 /// One wasm page is 64 KiB; a component with a language runtime needs some before its first line runs.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(1);
 /// The address space of a 32-bit component.
 const MOST_MEMORY: ByteSize = ByteSize::mib(4096);
-/// Ten times what a small handler takes, and short enough that a loop costs little.
-const DEFAULT_CPU: Duration = Duration::from_millis(50);
-/// Time enough for a slow origin's answer.
-const DEFAULT_WALL: Duration = Duration::from_secs(10);
 
 const COMPONENT: Wanted<'_> =
     Wanted { name: "component", what: "a folder or a .wasm file", example: "component = \"api\"" };
