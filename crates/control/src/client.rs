@@ -12,9 +12,9 @@ use holm_telemetry::StatsReport;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_MATCH};
 use reqwest::{Certificate, Url};
 
+use self::call::{Call, Repeat};
 pub use self::error::ClientError;
 pub use self::upload::{BlobSource, BlobState, Progress, Uploaded};
-use self::call::{Call, Repeat};
 use crate::wire::{
     ActivateRequest, Activated, MAX_WAIT, NodeStatus, PublishRequest, PurgeRequest, Purged, ReleaseSummary,
     SiteSummary, Wait,

@@ -126,6 +126,9 @@ pub struct ClusterArgs {
     /// A file that holds the token; the token itself may be in HOLM_TOKEN
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The certificates (PEM) that an https admin address must be signed by [default: the system's]
+    #[arg(long, value_name = "FILE", env = "HOLM_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What a command prints.

@@ -1,5 +1,6 @@
 //! The commands: one file each. This one hands the line to the right of them.
 
+mod activation;
 mod check;
 mod completions;
 mod nodes;
@@ -8,8 +9,10 @@ mod purge;
 mod releases;
 mod rollback;
 mod serve;
+mod spread;
 mod stats;
 mod up;
+mod upload;
 
 use std::process::ExitCode;
 

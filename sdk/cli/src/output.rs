@@ -37,35 +37,39 @@ pub(crate) enum Side {
 
 /// A table whose columns are as wide as their widest cell.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Side)>,
+    sides: Vec<Side>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns and no rows.
-    pub(crate) fn new(columns: &[(&'static str, Side)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+    /// A table with a head that names these columns, and no rows below it.
+    pub(crate) fn new(columns: &[(&str, Side)]) -> Self {
+        let (head, sides) = columns.iter().map(|(name, side)| ((*name).to_owned(), *side)).unzip();
+        Self { sides, rows: vec![head] }
+    }
+
+    /// A table without a head.
+    pub(crate) fn bare(sides: &[Side]) -> Self {
+        Self { sides: sides.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row: a cell for each column.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
-        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        debug_assert_eq!(cells.len(), self.sides.len(), "a cell for each column");
         self.rows.push(cells);
     }
 
     /// The lines of the table, its head first.
     pub(crate) fn render(&self) -> String {
-        let head = self.columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
-        let lines = || std::iter::once(&head).chain(&self.rows);
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|column| lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-            .collect();
-        let rendered: Vec<String> = lines().map(|row| self.line(row, &widths)).collect();
+        let width =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..self.sides.len()).map(|column| width(column).unwrap_or(0)).collect();
+        let rendered: Vec<String> = self.rows.iter().map(|row| self.line(row, &widths)).collect();
         rendered.join("\n")
     }
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells = row.iter().zip(widths).zip(&self.columns).map(|((cell, &width), (_, side))| match side {
+        let cells = row.iter().zip(widths).zip(&self.sides).map(|((cell, &width), side)| match side {
             Side::Left => format!("{cell:<width$}"),
             Side::Right => format!("{cell:>width$}"),
         });
@@ -76,6 +80,11 @@ impl Table {
 /// A share from 0 to 1 as a percentage; a dash where there is none.
 pub(crate) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1}%", share * 100.0) } else { NONE.to_owned() }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// A number of microseconds in the unit that suits it.

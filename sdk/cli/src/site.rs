@@ -48,15 +48,24 @@ impl Site {
     /// The manifest has mistakes, a component is missing or is none, a folder cannot be read or holds more than
     /// [`holm_model::limits`] allow.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        let (file, mut manifest) = read_manifest(path)?;
+        Self::load_with_text(path).map(|(site, _)| site)
+    }
+
+    /// The same with the manifest's text as it is published: paths of TLS files are absolute there, too.
+    pub(crate) fn load_with_text(path: &Path) -> Result<(Self, String), Failure> {
+        let (file, mut text, mut manifest) = read(path)?;
         let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         if let Some(tls) = &mut manifest.tls {
-            *tls = absolute_tls(&base, tls)?;
+            let absolute = absolute_tls(&base, tls)?;
+            if absolute != *tls {
+                text = with_tls(&text, &absolute)?;
+                *tls = absolute;
+            }
         }
         let mut site = Self::bare(manifest);
         site.add_components(&base)?;
         site.add_files(&base)?;
-        Ok(site)
+        Ok((site, text))
     }
 
     /// The site named `default` that answers for every host from these origins.
@@ -106,12 +115,17 @@ impl Site {
 /// # Errors
 /// It cannot be read, or has mistakes.
 pub fn read_manifest(path: &Path) -> Result<(PathBuf, Manifest), Failure> {
+    read(path).map(|(file, _, manifest)| (file, manifest))
+}
+
+/// The manifest's file, its text, and what it says.
+fn read(path: &Path) -> Result<(PathBuf, String, Manifest), Failure> {
     let file = manifest_file(path)?;
     let bytes = std::fs::read(&file).map_err(|error| Failure::io("read", &file, &error))?;
     let text =
         String::from_utf8(bytes).map_err(|_| Failure::new(format!("{} is not text in UTF-8", file.display())))?;
     let manifest = parse(&file.display().to_string(), &text)?;
-    Ok((file, manifest))
+    Ok((file, text, manifest))
 }
 
 /// `DIR` → `DIR/holm.toml`; a file stays itself.
@@ -141,6 +155,19 @@ fn absolute_tls(base: &Path, tls: &TlsFiles) -> Result<TlsFiles, Failure> {
         path.into_os_string().into_string().map_err(|_| Failure::new(format!("the path of {file} is not UTF-8")))
     };
     Ok(TlsFiles { cert: absolute(&tls.cert)?, key: absolute(&tls.key)? })
+}
+
+/// The manifest with these certificates. Its comments are lost: only a manifest with relative paths of TLS files comes
+/// here, and nobody edits what is published.
+fn with_tls(text: &str, tls: &TlsFiles) -> Result<String, Failure> {
+    let rewrite = || {
+        let mut table: toml::Table = text.parse().ok()?;
+        let files = table.get_mut("tls")?.as_table_mut()?;
+        files.insert("cert".to_owned(), tls.cert.clone().into());
+        files.insert("key".to_owned(), tls.key.clone().into());
+        toml::to_string(&table).ok()
+    };
+    rewrite().ok_or_else(|| Failure::new("`tls` of the manifest is not `{ cert = …, key = … }`"))
 }
 
 /// The name of a site's manifest in its folder.

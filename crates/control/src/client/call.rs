@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use reqwest::{Response, Url};
 use serde::Serialize;
@@ -92,8 +92,7 @@ impl Client {
     pub(super) async fn send(&self, call: Call) -> Result<Response, ClientError> {
         let mut waits = PAUSES.iter();
         loop {
-            let mut request =
-                self.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
+            let mut request = self.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
             if let Some(body) = &call.body {
                 request = request.body(body.clone());
             }
@@ -169,8 +168,7 @@ fn retry_after(response: &Response) -> Duration {
 }
 
 /// Before the second, third and fourth attempt: a node that restarts is back within a second.
-const PAUSES: &[Duration] =
-    &[Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+const PAUSES: &[Duration] = &[Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
 
 /// The longest that a server may make us wait between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::{BlobSource, BlobState, Client, ClientConfig, ClientError, Progress, Uploaded};
-use crate::wire::{ActivateRequest, Purged, PurgeRequest, Wait};
+use crate::wire::{ActivateRequest, PurgeRequest, Purged, Wait};
 
 /// A server on loopback; it ends with the test's runtime.
 struct Server {
@@ -200,9 +200,14 @@ fn file() -> (tempfile::NamedTempFile, Vec<u8>) {
 
 #[tokio::test]
 async fn what_a_server_has_of_a_blob() {
-    let server =
-        server([bare(200, &[]), bare(404, &[]), bare(404, &[("upload-offset", "12")]), bare(403, &[]), problem(403, "no")])
-            .await;
+    let server = server([
+        bare(200, &[]),
+        bare(404, &[]),
+        bare(404, &[("upload-offset", "12")]),
+        bare(403, &[]),
+        problem(403, "no"),
+    ])
+    .await;
     let digest = Digest::of(b"x");
     let state = async || server.client.blob(digest).await;
     assert_eq!(state().await.expect("an answer"), BlobState::Whole);

@@ -205,12 +205,7 @@ impl Client {
 }
 
 /// The file's bytes from `from` on, as many as it is to have: a file that grows meanwhile does not matter.
-async fn body(
-    blob: BlobSource<'_>,
-    from: u64,
-    sent: Arc<AtomicU64>,
-    progress: Progress,
-) -> Result<Body, ClientError> {
+async fn body(blob: BlobSource<'_>, from: u64, sent: Arc<AtomicU64>, progress: Progress) -> Result<Body, ClientError> {
     let failed = |source| ClientError::File { path: blob.path.to_owned(), source };
     let mut file = File::open(blob.path).await.map_err(failed)?;
     file.seek(SeekFrom::Start(from)).await.map_err(failed)?;

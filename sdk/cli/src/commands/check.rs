@@ -6,7 +6,7 @@ use holm_model::manifest::ManifestError;
 
 use crate::Failure;
 use crate::args::CheckArgs;
-use crate::output;
+use crate::output::{self, count};
 use crate::site::read_manifest;
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
@@ -41,8 +41,4 @@ struct Verdict<'a> {
     file: Option<&'a str>,
     site: Option<&'a str>,
     errors: &'a [ManifestError],
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use holm_model::ids::Digest;
 
-use super::{Site, check_component, read_manifest};
+use super::{Site, check_component, parse, read_manifest};
 
 /// The preamble of a component, and of a core module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -15,6 +15,8 @@ const MANIFEST: &str = "name = \"shop\"\nhosts = [\"*\"]\n\
     [[routes]]\npath = \"/api/*\"\nhandler = \"api\"\n\
     [[routes]]\npath = \"/*\"\nfiles = \"public\"\n\
     [handlers.api]\ncomponent = \"api\"\n";
+
+const TLS: &str = "tls = { cert = \"shop.pem\", key = \"./shop.pem\" }\n";
 
 /// A site with a crate that was built, and two files of the same content.
 fn folder() -> tempfile::TempDir {
@@ -58,6 +60,20 @@ fn a_site_is_loaded() {
     assert_eq!(site.components["api"], Digest::of(COMPONENT));
     assert_eq!(site.blobs.len(), 3, "equal content is one blob");
     assert!(site.notes.iter().any(|note| note.contains("1 hidden")), "{:?}", site.notes);
+}
+
+#[test]
+fn what_is_published_says_what_was_loaded() {
+    let dir = folder();
+    let load = || Site::load_with_text(dir.path()).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(load().1, MANIFEST, "as it stands");
+
+    write(dir.path(), "shop.pem", b"");
+    write(dir.path(), "holm.toml", format!("{TLS}{MANIFEST}").as_bytes());
+    let (site, text) = load();
+    let published = parse("published", &text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(published, site.manifest);
+    assert!(published.tls.expect("certificates").cert.starts_with('/'));
 }
 
 #[test]
