@@ -1,0 +1,24 @@
+//! `cargo xtask bench`: measurements side by side with a peer, in one run, in turn.
+
+mod hit;
+mod peers;
+mod rate;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+pub(crate) use self::hit::HitArgs;
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Cached hits per second on one core, beside nginx's proxy_cache
+    Hit(HitArgs),
+}
+
+/// Measures.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Hit(args) => hit::run(args),
+    }
+}
