@@ -2,7 +2,6 @@
 
 mod client;
 mod config;
-mod fields;
 mod framing;
 mod pump;
 mod quic;

@@ -2,11 +2,13 @@
 //! in silence, or that mean one thing to us and another to the next server (RFC 9112 §6.3, §11.2).
 
 mod guard;
+mod refusal;
 mod scan;
 
 pub(crate) use self::guard::Guard;
+pub(crate) use self::refusal::Refusal;
 pub use self::scan::is_valid_host;
-pub(crate) use self::scan::{Framing, Refusal, Scanned, scan};
+pub(crate) use self::scan::lists;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,11 @@
 
 pub mod body;
 pub mod client;
+mod fields;
 pub mod h3;
 mod head;
 pub mod listen;
+pub mod server;
 pub mod service;
 pub mod shutdown;
 pub mod tls;

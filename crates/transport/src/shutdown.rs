@@ -1,7 +1,7 @@
 //! Shutting down without losing a request: stop accepting, let what runs end, count what is left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -12,6 +12,8 @@ pub struct Shutdown(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// For those who look at it often: no lock.
+    begun: AtomicBool,
     draining: watch::Sender<bool>,
     open: AtomicUsize,
     closed: Notify,
@@ -26,6 +28,7 @@ impl Shutdown {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Inner {
+            begun: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             open: AtomicUsize::new(0),
             closed: Notify::new(),
@@ -34,13 +37,14 @@ impl Shutdown {
 
     /// Begins: listeners take what is queued and close, connections end with their last request.
     pub fn begin(&self) {
+        self.0.begun.store(true, Ordering::Release);
         self.0.draining.send_replace(true);
     }
 
     /// Has it begun?
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.0.draining.borrow()
+        self.0.begun.load(Ordering::Acquire)
     }
 
     /// Completes once it has begun.

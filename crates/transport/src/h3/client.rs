@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Limits, NotForQuic};
-use super::fields;
 use super::pump::{self, Hold, SendFailure};
 use super::quic::{self, Opener};
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::client::{ClientError, ClientErrorKind};
+use crate::fields;
 
 /// Opens HTTP/3 connections.
 #[derive(Debug, Clone)]

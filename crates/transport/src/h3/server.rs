@@ -11,15 +11,17 @@ use h3::error::Code;
 use holm_model::limits::{HEAD_TIMEOUT, MAX_URI_BYTES};
 use http::{Method, Request, Response, StatusCode};
 use quinn::crypto::rustls::HandshakeData;
+use rustls_pki_types::CertificateDer;
 use tokio_util::task::TaskTracker;
 
 use super::config::{self, Limits};
-use super::fields::{self, BadHead};
 use super::pump::{self, Hold, SendFailure};
 use super::quic::{self, Settled};
 use crate::body::{Body, Side};
+use crate::fields::{self, BadHead};
 use crate::service::{ConnInfo, Protocol, Service, TlsInfo};
 use crate::shutdown::Shutdown;
+use crate::tls::peer_name;
 
 /// Serves HTTP/3 on `socket` from the current runtime. Once `shutdown` begins, new connections and requests are refused
 /// (GOAWAY), and it returns when those under way are answered; dropping it, with the runtime, ends them at once.
@@ -192,8 +194,9 @@ async fn refuse(sender: &mut Sender, status: StatusCode, settled: Settled) {
     }
 }
 
-fn client_identity(_: &quinn::Connection) -> Option<String> {
-    None
+fn client_identity(connection: &quinn::Connection) -> Option<String> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    peer_name(&chain)
 }
 
 /// How long a closing endpoint may take to say so.

@@ -2,22 +2,28 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use holm_model::limits::MAX_HEAD_BYTES;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::scan::{Framing, Refusal, Scanned, scan};
+use super::refusal::Refusal;
+use super::scan::{Framing, Scanned, scan};
+use crate::server::Gate;
 
 /// A connection whose request heads are looked at before hyper sees them.
 pub(crate) struct Guard<S> {
     inner: S,
+    gate: Arc<Gate>,
     place: Place,
+    /// Heads that were passed on.
+    heads: usize,
     /// Bytes that are read and not yet passed on: an unfinished head, or what did not fit.
     held: Vec<u8>,
     /// How many of the held bytes may be passed on.
     cleared: usize,
-    /// The reader that waits for the answer to an upgrade.
-    reader: Option<Waker>,
     refusal: Option<Answer>,
 }
 
@@ -30,7 +36,7 @@ enum Place {
     Body(u64),
     /// Within a chunked body.
     Chunks(Chunk),
-    /// The client asked to leave HTTP: nothing is read until the answer is written.
+    /// The client asked to leave HTTP: nothing is passed on until that is answered.
     AwaitingUpgrade,
     /// No longer HTTP.
     Transparent,
@@ -58,8 +64,24 @@ struct Answer {
 }
 
 impl<S> Guard<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner, place: Place::Head, held: Vec::new(), cleared: 0, reader: None, refusal: None }
+    /// Guards `inner`; what is under way on the connection is known to `gate`.
+    pub(crate) fn new(inner: S, gate: Arc<Gate>) -> Self {
+        Self { inner, gate, place: Place::Head, heads: 0, held: Vec::new(), cleared: 0, refusal: None }
+    }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Takes back what was passed on and not used.
+    pub(crate) fn unread(&mut self, bytes: &Bytes) {
+        self.cleared += bytes.len();
+        self.held.splice(..0, bytes.iter().copied());
+    }
+
+    /// May the client be about to send more, without having seen that nobody wants it?
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.place != Place::Head || !self.held.is_empty()
     }
 
     /// Follows `bytes` and says how many of them may be passed on now.
@@ -88,12 +110,10 @@ impl<S> Guard<S> {
                             Framing::Chunked => Place::Chunks(Chunk::Size(0)),
                             Framing::Upgrade => Place::AwaitingUpgrade,
                         };
+                        self.heads += 1;
                         at += length;
                     }
-                    Scanned::Refused(refusal) => {
-                        self.place = Place::Refused;
-                        self.refusal = Some(Answer::to(refusal));
-                    }
+                    Scanned::Refused(refusal) => self.refuse(refusal),
                 },
             }
         }
@@ -111,26 +131,57 @@ impl<S> Guard<S> {
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.cleared.min(buf.remaining());
         buf.put_slice(&self.held[..count]);
-        self.held.drain(..count);
         self.cleared -= count;
+        if count == self.held.len() {
+            // Memory for a head that came in pieces is not kept: most never do.
+            self.held = Vec::new();
+        } else {
+            self.held.drain(..count);
+        }
     }
 
-    /// hyper begins to answer a request that asked for an upgrade: it is granted, or HTTP goes on.
-    fn answered_upgrade(&mut self, answer: &[u8]) {
-        let granted = answer.get(9..12) == Some(b"101");
-        self.place = if granted { Place::Transparent } else { Place::Head };
-        self.clear_held();
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
+    fn refuse(&mut self, refusal: Refusal) {
+        self.place = Place::Refused;
+        self.refusal = Some(Answer { bytes: refusal.to_bytes(), written: 0 });
+    }
+
+    /// Moves on where the answer that the place waits for has come.
+    fn follow_answers(&mut self) {
+        match self.place {
+            Place::AwaitingUpgrade if self.gate.is_upgrade_granted() => self.place = Place::Transparent,
+            Place::AwaitingUpgrade if self.gate.has_answered(self.heads) => self.place = Place::Head,
+            Place::Head if self.gate.is_head_late() => {
+                return self.refuse(Refusal { status: 408, reason: "head-timeout" });
+            }
+            _ => return,
         }
+        self.clear_held();
     }
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Throws away what the client goes on sending, until it ends: a socket that is closed with unread bytes resets the
+    /// connection, and the client may never see the answer.
+    pub(crate) async fn discard_rest(&mut self) {
+        let mut scratch = [0; 4096];
+        for _ in 0..MOST_DISCARDED / scratch.len() {
+            match self.inner.read(&mut scratch).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+
     /// Reads once. What may be passed on is in `buf` or held and cleared; false if nothing came of it yet.
     fn poll_fresh(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) else {
+            self.gate.read(matches!(self.place, Place::Body(_) | Place::Chunks(_)));
+            self.gate.head_begun(self.place == Place::Head && !self.held.is_empty());
+            return Poll::Pending;
+        };
+        read?;
+        self.gate.moved();
         if buf.filled().len() == before {
             return Poll::Ready(Ok(true));
         }
@@ -156,13 +207,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 this.deliver(buf);
                 return Poll::Ready(Ok(()));
             }
+            this.follow_answers();
             match this.place {
-                // For hyper the stream ends here: it finishes what runs and shuts down, and then the refusal is written.
+                _ if this.cleared > 0 => {}
+                // hyper asks again once it has answered.
+                Place::Refused if this.gate.is_answering() => return Poll::Pending,
+                // For hyper the stream ends here: it shuts down, and then the refusal is written.
                 Place::Refused => return Poll::Ready(Ok(())),
-                Place::AwaitingUpgrade => {
-                    this.reader = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
+                // It may send ahead, so that its leaving is seen; within bounds.
+                Place::AwaitingUpgrade if this.held.len() >= MAX_HEAD_BYTES => return Poll::Pending,
                 _ => {
                     if ready!(this.poll_fresh(cx, buf))? {
                         return Poll::Ready(Ok(()));
@@ -175,10 +228,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.place == Place::AwaitingUpgrade && !bytes.is_empty() {
-            self.answered_upgrade(bytes);
-        }
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.gate.wrote(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -186,12 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.place == Place::AwaitingUpgrade
-            && let Some(first) = slices.iter().find(|slice| !slice.is_empty())
-        {
-            self.answered_upgrade(first);
-        }
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.gate.wrote(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -199,7 +248,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.gate.flushed(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -210,24 +261,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
                 answer.written += ready!(Pin::new(&mut this.inner).poll_write(cx, rest))?;
             }
             ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-            this.discard(cx);
         }
         Pin::new(&mut this.inner).poll_shutdown(cx)
-    }
-}
-
-impl<S: AsyncRead + Unpin> Guard<S> {
-    /// Reads what the client has sent beside a refused head: a socket that is closed with unread bytes resets the
-    /// connection, and the client may never see the answer.
-    fn discard(&mut self, cx: &mut Context<'_>) {
-        let mut scratch = [0; 4096];
-        for _ in 0..MOST_DISCARDED / scratch.len() {
-            let mut buf = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.inner).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                _ => return,
-            }
-        }
     }
 }
 
@@ -257,25 +292,9 @@ impl Chunk {
     }
 }
 
-impl Answer {
-    fn to(refusal: Refusal) -> Self {
-        let Refusal { status, reason } = refusal;
-        let phrase = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let text = format!("{status} {}: {reason}\n", phrase.unwrap_or("error"));
-        let head = format!(
-            "HTTP/1.1 {status} {}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
-             cache-control: no-store\r\ncache-status: holm-edge; detail={reason}\r\nconnection: close\r\n\r\n",
-            phrase.unwrap_or("error"),
-            text.len(),
-        );
-        tracing::debug!(status, reason, "a request head was refused");
-        Self { bytes: (head + &text).into_bytes(), written: 0 }
-    }
-}
-
 fn after_body(left: u64) -> Place {
     if left == 0 { Place::Head } else { Place::Body(left) }
 }
 
-/// How much of what follows a refused head is read before the connection is closed, in bytes.
-const MOST_DISCARDED: usize = 1 << 20;
+/// How much of what nobody wants is read before the connection is closed all the same, in bytes.
+const MOST_DISCARDED: usize = 16 << 20;

@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use holm_model::limits::{MAX_HEAD_BYTES, MAX_HEADERS, MAX_URI_BYTES};
 
+use super::refusal::Refusal;
+
 /// How the body after a head is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -13,13 +15,6 @@ pub(crate) enum Framing {
     Chunked,
     /// None, and the client asks to leave HTTP.
     Upgrade,
-}
-
-/// Why a head is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) reason: &'static str,
 }
 
 /// What the bytes so far are.
@@ -143,7 +138,8 @@ pub fn is_valid_host(value: &[u8]) -> bool {
     !host.is_empty() && host.len() <= MAX_HOST && host.iter().all(fits) && port_fits
 }
 
-fn lists(value: &[u8], token: &[u8]) -> bool {
+/// Is the token in this comma-separated list?
+pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
     value.split(|b| *b == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
 

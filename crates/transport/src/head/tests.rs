@@ -1,12 +1,15 @@
 //! Heads as data, and the guard against every way of splitting a stream of requests.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
-use super::scan::is_valid_host;
-use super::*;
+use super::scan::{Framing, Scanned, scan};
+use super::{Guard, Refusal, is_valid_host};
+use crate::server::Gate;
 
 fn check(head: &str, expected: Result<Framing, (u16, &str)>) {
     let text = head.replace('\n', "\r\n");
@@ -95,14 +98,14 @@ async fn what_passes_does_not_depend_on_how_it_is_split() {
     let all = [STREAM, BAD, "GET /5 HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     for at in 0..all.len() {
         let (one, other) = all.as_bytes().split_at(at);
-        let mut guard = Guard::new(Pieces([one.to_vec(), other.to_vec()].into_iter().filter(|p| !p.is_empty()).collect()));
+        let mut guard = guard(Pieces([one.to_vec(), other.to_vec()].into_iter().filter(|p| !p.is_empty()).collect()));
         let mut passed = Vec::new();
         guard.read_to_end(&mut passed).await.unwrap();
         assert_eq!(String::from_utf8(passed).unwrap(), STREAM, "split at {at}");
     }
     let bytewise = all.bytes().map(|b| vec![b]).collect();
     let mut passed = Vec::new();
-    Guard::new(Pieces(bytewise)).read_to_end(&mut passed).await.unwrap();
+    guard(Pieces(bytewise)).read_to_end(&mut passed).await.unwrap();
     assert_eq!(String::from_utf8(passed).unwrap(), STREAM, "byte by byte");
 }
 
@@ -110,7 +113,7 @@ async fn what_passes_does_not_depend_on_how_it_is_split() {
 async fn a_refusal_is_written_at_the_end() {
     let (mut client, server) = tokio::io::duplex(1 << 16);
     client.write_all(BAD.as_bytes()).await.unwrap();
-    let mut guard = Guard::new(server);
+    let mut guard = guard(server);
     let mut passed = Vec::new();
     guard.read_to_end(&mut passed).await.unwrap();
     assert!(passed.is_empty());
@@ -125,17 +128,26 @@ async fn a_refusal_is_written_at_the_end() {
 #[tokio::test]
 async fn after_an_upgrade_everything_passes() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
-    for (answer, passes) in [("HTTP/1.1 101 Switching Protocols\r\n\r\n", true), ("HTTP/1.1 200 OK\r\n\r\n", false)] {
+    for granted in [true, false] {
         let (mut client, server) = tokio::io::duplex(1 << 16);
         client.write_all(head.as_bytes()).await.unwrap();
         client.write_all(b"\x00not http").await.unwrap();
-        drop(client.shutdown().await);
-        let mut guard = Guard::new(server);
+        let gate = Arc::new(Gate::default());
+        let mut guard = Guard::new(server, Arc::clone(&gate));
         let mut read = vec![0; head.len()];
         guard.read_exact(&mut read).await.unwrap();
-        guard.write_all(answer.as_bytes()).await.unwrap();
+        gate.enter();
+        gate.ask_upgrade(tokio::sync::oneshot::channel().0);
+        assert!(guard.read(&mut [0; 100]).now_or_never().is_none(), "nothing passes before the answer");
+        assert!(if granted { gate.grant_upgrade() } else { gate.refuse_upgrade() });
+        gate.leave();
+        client.shutdown().await.unwrap();
         let mut rest = Vec::new();
         guard.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest == b"\x00not http", passes, "{answer}: {rest:?}");
+        assert_eq!(rest == b"\x00not http", granted, "{granted}: {rest:?}");
     }
+}
+
+fn guard<S>(inner: S) -> Guard<S> {
+    Guard::new(inner, Arc::default())
 }

@@ -1,19 +1,20 @@
-//! Fields: what HTTP/3 asks of a head beyond what the h3 crate checks (RFC 9114 §4.2, RFC 9110 §8.6).
+//! Fields: what HTTP/2 and HTTP/3 ask of a head beyond what the crates below check (RFC 9113 §8.2, RFC 9114 §4.2, RFC
+//! 9110 §8.6).
 
 use holm_model::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 
 /// A head that must not be acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BadHead {
+pub(crate) enum BadHead {
     /// Larger than we read: 431 from a server.
     TooLarge,
-    /// Malformed (§4.1.2): a stream error.
+    /// Malformed (RFC 9114 §4.1.2): a stream error.
     Malformed,
 }
 
 /// Checks a received head; returns its Content-Length.
-pub(super) fn check(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
+pub(crate) fn check(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
     let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum::<usize>();
     if size > MAX_HEAD_BYTES || headers.len() > MAX_HEADERS {
         return Err(BadHead::TooLarge);
@@ -27,7 +28,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
 
 /// Makes a head fit to send: no connection-specific fields, and a Content-Length where the body's length is known.
 /// Returns the length that the body must have.
-pub(super) fn prepare(headers: &mut HeaderMap, body_length: Option<u64>) -> Result<Option<u64>, BadHead> {
+pub(crate) fn prepare(headers: &mut HeaderMap, body_length: Option<u64>) -> Result<Option<u64>, BadHead> {
     for name in &CONNECTION_FIELDS {
         headers.remove(name);
     }

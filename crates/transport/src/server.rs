@@ -1,0 +1,19 @@
+//! Servers over TCP: HTTP/1.1 in the clear, and HTTP/2 or HTTP/1.1 over TLS. HTTP/3's is in [`crate::h3`].
+
+mod accept;
+mod drive;
+mod exchange;
+mod gate;
+mod http1;
+mod http2;
+mod limits;
+mod outgoing;
+mod patience;
+mod upgrade;
+
+pub(crate) use self::gate::Gate;
+pub use self::accept::{serve_clear, serve_tls};
+pub use self::limits::ServerLimits;
+
+#[cfg(test)]
+mod tests;

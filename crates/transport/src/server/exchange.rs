@@ -1,0 +1,157 @@
+//! The exchange: one request on its way from hyper to the service, and its response back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use holm_model::limits::MAX_URI_BYTES;
+use http::header::{CONNECTION, HOST, HeaderMap};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::gate::Gate;
+use super::outgoing::{Busy, Outgoing};
+use crate::body::{Body, Side};
+use crate::fields::{self, BadHead};
+use crate::head::{Refusal, is_valid_host, lists};
+use crate::service::{ConnInfo, Service, Upgrade};
+
+/// What all requests of a connection share.
+pub(super) struct Exchange<S> {
+    service: S,
+    info: Arc<ConnInfo>,
+    gate: Arc<Gate>,
+}
+
+type Answered = Result<Response<Outgoing>, Infallible>;
+
+impl<S: Service> Exchange<S> {
+    pub(super) fn new(service: S, info: ConnInfo, gate: Arc<Gate>) -> Arc<Self> {
+        Arc::new(Self { service, info: Arc::new(info), gate })
+    }
+
+    /// An HTTP/1.1 request, whose head the guard has seen. hyper frames the response and holds it to its length.
+    pub(super) fn http1(self: &Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<S> {
+        let (this, busy) = (Arc::clone(self), Busy::new(&self.gate));
+        async move {
+            let response = match check_target(&request) {
+                Ok(()) => this.answer_http1(request).await,
+                Err(refusal) => refusal.to_response(),
+            };
+            Ok(response.map(|body| Outgoing::new(body, None, busy)))
+        }
+    }
+
+    /// An HTTP/2 request.
+    pub(super) fn http2(self: &Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<S> {
+        let (this, busy) = (Arc::clone(self), Busy::new(&self.gate));
+        async move {
+            let for_head = request.method() == Method::HEAD;
+            let response = match check_http2(&request) {
+                Ok(()) => this.answer(request).await,
+                Err(refusal) => refusal.to_response(),
+            };
+            Ok(frame_http2(response, for_head, busy))
+        }
+    }
+
+    async fn answer_http1(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if asks_upgrade(&mut request) {
+            let (sender, receiver) = oneshot::channel();
+            self.gate.ask_upgrade(sender);
+            let pending = async { receiver.await.map_err(|_| std::io::Error::other("the upgrade was refused")) };
+            request.extensions_mut().insert(Upgrade::new(pending));
+            return self.answer_upgrade(request).await;
+        }
+        let response = self.answer(request).await;
+        if response.status().is_informational() { misbehaved("unasked-upgrade") } else { response }
+    }
+
+    async fn answer_upgrade(&self, request: Request<Incoming>) -> Response<Body> {
+        let response = self.answer(request).await;
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS if self.gate.grant_upgrade() => response.map(|_| Body::empty()),
+            status => {
+                self.gate.refuse_upgrade();
+                if status.is_informational() { misbehaved("interim-response") } else { response }
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let connects = request.method() == Method::CONNECT;
+        let request = request.map(|body| Body::incoming(body, Side::Client));
+        let response = self.service.call(request, &self.info).await;
+        // What would follow it are bytes that neither side of us speaks.
+        if connects && response.status().is_success() { misbehaved("connect-accepted") } else { response }
+    }
+}
+
+/// RFC 9110 §7.8: only of HTTP/1.1, only if `Connection` says so too; and, here, only without a body, after which nobody
+/// could tell where the new protocol begins. Takes away what hyper would do about it.
+fn asks_upgrade(request: &mut Request<Incoming>) -> bool {
+    if request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>().is_none() {
+        return false;
+    }
+    let mut connection = request.headers().get_all(CONNECTION).iter();
+    request.version() == Version::HTTP_11
+        && request.method() != Method::CONNECT
+        && http_body::Body::is_end_stream(request.body())
+        && connection.any(|value| lists(value.as_bytes(), b"upgrade"))
+}
+
+/// The authority of a target in absolute-form or authority-form (RFC 9112 §3.2) must be one.
+fn check_target(request: &Request<Incoming>) -> Result<(), Refusal> {
+    match request.uri().authority() {
+        Some(authority) if !is_valid_host(authority.as_str().as_bytes()) => Err(Refusal::bad("authority-invalid")),
+        _ => Ok(()),
+    }
+}
+
+/// What hyper and h2 leave unchecked of a head.
+fn check_http2(request: &Request<Incoming>) -> Result<(), Refusal> {
+    let uri = request.uri();
+    let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if target > MAX_URI_BYTES {
+        return Err(Refusal { status: 414, reason: "uri-too-long" });
+    }
+    match fields::check(request.headers()) {
+        Ok(_) => {}
+        Err(BadHead::TooLarge) => return Err(Refusal { status: 431, reason: "head-too-large" }),
+        Err(BadHead::Malformed) => return Err(Refusal::bad("fields-malformed")),
+    }
+    check_target(request)?;
+    check_host(request.headers(), uri.authority().map(http::uri::Authority::as_str))
+}
+
+/// RFC 9113 §8.3.1: `Host` may stand for `:authority`, and must not contradict it.
+fn check_host(headers: &HeaderMap, authority: Option<&str>) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (authority, hosts.next()) {
+        (None, None) => return Err(Refusal::bad("host-missing")),
+        (None, Some(host)) if !is_valid_host(host.as_bytes()) => return Err(Refusal::bad("host-invalid")),
+        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
+            return Err(Refusal::bad("host-conflict"));
+        }
+        _ => {}
+    }
+    if hosts.next().is_some() { Err(Refusal::bad("host-duplicate")) } else { Ok(()) }
+}
+
+/// HTTP/2 has no framing of its own to hold a body to its length, and hyper does not look.
+fn frame_http2(response: Response<Body>, for_head: bool, busy: Busy) -> Response<Outgoing> {
+    let (mut parts, body) = response.into_parts();
+    let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let known = if bodiless { None } else { body.exact_len() };
+    match fields::prepare(&mut parts.headers, known) {
+        Ok(_) if bodiless => Response::from_parts(parts, Outgoing::new(Body::empty(), None, busy)),
+        Ok(length) => Response::from_parts(parts, Outgoing::new(body, length, busy)),
+        Err(_) => misbehaved("length-invalid").map(|body| Outgoing::new(body, None, busy)),
+    }
+}
+
+/// The service did what no service may.
+fn misbehaved(reason: &'static str) -> Response<Body> {
+    tracing::error!(reason, "a response was refused");
+    Refusal { status: 500, reason }.to_response()
+}
