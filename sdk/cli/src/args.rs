@@ -30,6 +30,8 @@ pub enum Command {
     Up(UpArgs),
     /// Run one handler alone
     Serve(ServeArgs),
+    /// Build the handlers of a site's manifest
+    Build(BuildArgs),
     /// Upload a site, make a release of it and activate it
     Publish(PublishArgs),
     /// List a site's releases
@@ -137,6 +139,20 @@ pub struct OutputArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `holm build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The site's folder, or its manifest
+    #[arg(value_name = "DIR|FILE", default_value = ".")]
+    pub site: PathBuf,
+    /// Fail if a Cargo.lock would have to change
+    #[arg(long)]
+    pub locked: bool,
+    /// The output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `holm publish`.

@@ -1,6 +1,7 @@
 //! The commands: one file each. This one hands the line to the right of them.
 
 mod activation;
+mod build;
 mod check;
 mod completions;
 mod nodes;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(args) => return up::run(args),
         Command::Serve(args) => return serve::run(args),
+        Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Publish(args) => block_on(publish::run(args)),

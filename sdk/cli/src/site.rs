@@ -1,5 +1,6 @@
 //! A site as it lies in a folder: manifest, components and files, ready to be published or loaded by `up`.
 
+mod build;
 mod component;
 mod content_type;
 mod files;
@@ -11,6 +12,7 @@ use holm_model::ids::Digest;
 use holm_model::manifest::{EndpointUrl, HandlerSpec, Manifest, TlsFiles, parse};
 use holm_model::release::Files;
 
+pub(crate) use self::build::{Built, build};
 pub use self::component::check as check_component;
 use crate::Failure;
 
@@ -54,7 +56,7 @@ impl Site {
     /// The same with the manifest's text as it is published: paths of TLS files are absolute there, too.
     pub(crate) fn load_with_text(path: &Path) -> Result<(Self, String), Failure> {
         let (file, mut text, mut manifest) = read(path)?;
-        let base = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let base = manifest_folder(&file).to_owned();
         if let Some(tls) = &mut manifest.tls {
             let absolute = absolute_tls(&base, tls)?;
             if absolute != *tls {
@@ -145,6 +147,11 @@ fn manifest_file(path: &Path) -> Result<PathBuf, Failure> {
     let shown = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     Err(Failure::new(format!("there is no {MANIFEST} in {}", shown.display()))
         .help(format!("give the site's folder or manifest, or write a {MANIFEST}")))
+}
+
+/// The folder that the paths in the manifest `file` are relative to.
+fn manifest_folder(file: &Path) -> &Path {
+    file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Certificates are opened by each node, wherever it was started: their paths must not depend on this folder.

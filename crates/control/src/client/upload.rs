@@ -177,7 +177,7 @@ impl Client {
             (StatusCode::OK, _) => Ok(Attempt::Ended(Uploaded::AlreadyThere)),
             (StatusCode::CREATED, _) => Ok(Attempt::Ended(Uploaded::Stored)),
             (StatusCode::CONFLICT, Some(at)) => Ok(Attempt::GoOnFrom(at)),
-            (StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE, _) => {
+            (StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT, _) => {
                 Ok(Attempt::Again(self.refusal(response).await))
             }
             _ => {

@@ -32,6 +32,8 @@ fn right_lines() {
         "holm up --origin http://a http://b --site . --site x/holm.toml --http :80 --https localhost:443",
         "holm up --data-dir d --memory 1GiB --workers 2 --region fra --grace 5s --cert c.pem --key k.pem",
         "holm serve a.wasm --addr 127.0.0.1:0 --env A=1 --env B=x=y",
+        "holm build",
+        "holm build site --locked --json",
         "holm publish",
         "holm publish site --no-activate --admin http://127.0.0.1:1 --token-file t --json",
         "holm releases --site shop",

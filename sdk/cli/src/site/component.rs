@@ -82,7 +82,6 @@ fn built(dir: &Path) -> Result<PathBuf, Failure> {
     if !dir.join("Cargo.toml").is_file() {
         return only(dir, &wasm_files(dir), "build it, or name the .wasm file in the manifest");
     }
-    let help = format!("build it: (cd {} && cargo build --release --target wasm32-wasip2)", dir.display());
     for target in target_dirs(dir) {
         let files = wasm_files(&target.join(BUILD_OUTPUT));
         if files.is_empty() {
@@ -95,7 +94,7 @@ fn built(dir: &Path) -> Result<PathBuf, Failure> {
             None => only(dir, &files, "name the .wasm file in the manifest"),
         };
     }
-    Err(Failure::new(format!("the handler in {} has not been built", dir.display())).help(help))
+    Err(Failure::new(format!("the handler in {} has not been built", dir.display())).help(BUILD_IT))
 }
 
 /// The only one of `files`.
@@ -147,7 +146,7 @@ fn stale(dir: &Path, file: &Path) -> Option<String> {
     let built = modified(file)?;
     let sources = [dir.join("src"), dir.join("Cargo.toml"), dir.join("wit")];
     let newest = sources.iter().filter_map(|path| newest(path, MOST_ANCESTORS)).max()?;
-    (newest > built).then(|| format!("{} is older than its sources: build it again?", file.display()))
+    (newest > built).then(|| format!("{} is older than its sources: `holm build` builds it", file.display()))
 }
 
 /// The latest change of a file, or of any file below a folder.
@@ -168,6 +167,8 @@ const HEAD: usize = 8;
 
 /// Folders that are looked at, upwards for a workspace's target and downwards for sources.
 const MOST_ANCESTORS: usize = 6;
+
+const BUILD_IT: &str = "`holm build` builds it, where the manifest is";
 
 /// Where cargo puts components, below its target folder.
 const BUILD_OUTPUT: &str = "wasm32-wasip2/release";

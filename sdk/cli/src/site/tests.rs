@@ -89,7 +89,7 @@ fn a_manifest_may_be_named_itself() {
 fn what_is_missing_is_named() {
     check_refused(|dir| fs::remove_dir_all(dir.join("public")).expect("removed"), "public");
     check_refused(|dir| fs::remove_dir_all(dir.join("api")).expect("removed"), "[handlers.api]");
-    check_refused(|dir| fs::remove_dir_all(dir.join("api/target")).expect("removed"), "cargo build --release");
+    check_refused(|dir| fs::remove_dir_all(dir.join("api/target")).expect("removed"), "holm build");
     check_refused(|dir| fs::remove_file(dir.join("api/Cargo.toml")).expect("removed"), "holds no .wasm");
 }
 
