@@ -16,7 +16,6 @@ use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 
 /// Runs the handlers of an edge.
-#[derive(Debug)]
 pub struct Handlers {
     host: Host,
     fetcher: Arc<Fetcher>,
@@ -50,6 +49,12 @@ impl Handlers {
     /// Brings the handlers' numbers up to date.
     pub(crate) fn collect(&self, registry: &Registry) {
         self.host.collect(registry);
+    }
+}
+
+impl std::fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handlers").finish_non_exhaustive()
     }
 }
 

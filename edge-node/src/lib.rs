@@ -1,7 +1,10 @@
 //! The edge role: listeners for clients, handlers, a cache, and the way to the shields. Wiring only.
 
+mod certificates;
 mod handlers;
 mod node;
 
+pub use holm_wasm_host::HostConfig;
+
 pub use self::handlers::Handlers;
-pub use self::node::{EdgeConfig, EdgeNode, StartError};
+pub use self::node::{Certificate, EdgeConfig, EdgeNode, StartError};

@@ -1,23 +1,29 @@
 //! A running edge: its sockets, threads and tasks.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use holm_control::ca::NodeIdentity;
 use holm_control::{Control, NodeJoin};
-use holm_model::ids::{NodeName, RegionName};
+use holm_model::ids::{NodeName, RegionName, SiteName};
 use holm_model::manifest::Timeouts;
 use holm_model::units::ByteSize;
 use holm_proxy::{EdgeService, Follower, HandlerLoader, Node, PoolMaker};
 use holm_telemetry::{Shard, Telemetry};
 use holm_transport::h3;
-use holm_transport::listen::Bound;
+use holm_transport::listen::{BindError, Bound};
 use holm_transport::server::{self, ServerLimits};
 use holm_transport::shutdown::Shutdown;
-use holm_transport::tls::{Identity, SiteCertificates, TlsError, mutual_client_config, server_config};
+use holm_transport::tls::{
+    CertificateSource, Identity, ServerConfig, SiteCertificates, TlsError, mutual_client_config, origin_client_config, server_config,
+};
 use holm_transport::workers::{Shared, Workers};
 use holm_upstream::{ShieldClient, ShieldEndpoint};
 use tokio::task::JoinSet;
 
+use crate::certificates;
 use crate::handlers::Handlers;
 
 /// What an edge needs to know.
@@ -27,38 +33,53 @@ pub struct EdgeConfig {
     pub name: NodeName,
     /// Where it is.
     pub region: RegionName,
-    /// Where HTTP/1.1 is answered in the clear; a socket for each worker.
-    pub http: Option<Bound>,
-    /// Where TLS and QUIC are answered, and with which certificates; a socket of each kind for each worker.
-    pub https: Option<(Bound, Arc<SiteCertificates>)>,
+    /// Where HTTP/1.1 is answered in the clear.
+    pub http: SocketAddr,
+    /// Where TLS and QUIC are answered, and the certificate for names that no site has one for.
+    pub https: Option<(SocketAddr, Certificate)>,
     /// Memory for cached content and fills under way.
     pub memory: ByteSize,
     /// Threads that answer requests.
     pub workers: usize,
-    /// The shields to ask.
-    pub shields: Vec<ShieldEndpoint>,
-    /// Its own certificate.
-    pub identity: Identity,
-    /// The cluster's CA (PEM), which must have signed the certificate of every shield.
-    pub ca_pem: String,
-    /// How origins are reached.
-    pub pools: PoolMaker,
+    /// The shields to ask: where they are, and the names in their certificates.
+    pub shields: Vec<(SocketAddr, String)>,
+    /// Its own certificate, and the CA that must have signed the certificate of every shield.
+    pub identity: NodeIdentity,
+}
+
+/// What clients are shown.
+#[derive(Debug)]
+pub enum Certificate {
+    /// PEM files, read again when they change.
+    Files {
+        /// The chain.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// One that the cluster's CA made.
+    Issued(Identity),
 }
 
 /// A running edge.
 #[derive(Debug)]
 pub struct EdgeNode {
     /// Where it answers in the clear.
-    pub http: Option<SocketAddr>,
+    pub http: SocketAddr,
     /// Where it answers TLS and QUIC.
     pub https: Option<SocketAddr>,
+    node: Arc<Node>,
     workers: Workers,
-    _following: JoinSet<()>,
+    shutdown: Shutdown,
+    _tasks: JoinSet<()>,
 }
 
 /// Why an edge can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// A certificate or the CA is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -75,21 +96,21 @@ pub enum StartError {
 
 /// The sockets of all workers, each for one of them to take.
 struct Sockets {
-    http: Shared<std::net::TcpListener>,
-    tls: Shared<std::net::TcpListener>,
-    quic: Shared<std::net::UdpSocket>,
+    http: Shared<TcpListener>,
+    tls: Shared<TcpListener>,
+    quic: Shared<UdpSocket>,
 }
 
 /// What one worker runs.
 struct Worker {
     service: EdgeService,
     secure_service: EdgeService,
-    tls: Option<Arc<holm_transport::tls::ServerConfig>>,
+    tls: Option<Arc<ServerConfig>>,
     shutdown: Shutdown,
 }
 
 impl EdgeNode {
-    /// Starts to follow `control` and to answer, until `shutdown` begins.
+    /// Starts to follow `control` and to answer.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -98,12 +119,11 @@ impl EdgeNode {
         handlers: Arc<Handlers>,
         control: &Arc<Control>,
         telemetry: &Arc<Telemetry>,
-        shutdown: &Shutdown,
     ) -> Result<Self, StartError> {
-        let client_tls = mutual_client_config(&config.identity, config.ca_pem.as_bytes())?;
-        let uncounted = Arc::new(|_: &holm_upstream::Fetch<'_>| {});
-        let shields = ShieldClient::new(config.shields, &client_tls, SHIELD_TIMEOUTS, SHIELD_TRIES, uncounted)?;
-        let node = Node::edge(config.memory, shields, control);
+        let clear = Bound::tcp(config.http, config.workers)?;
+        let secure = config.https.map(|(addr, certificate)| Secure::bind(addr, certificate, config.workers)).transpose()?;
+        let node = Node::edge(config.memory, shield_client(config.shields, &config.identity)?, control);
+        let shutdown = Shutdown::new();
         handlers.serve_for(&node);
         let handle = control.join(NodeJoin {
             node: config.name.clone(),
@@ -111,55 +131,93 @@ impl EdgeNode {
             region: config.region,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        collect(control, telemetry, &node, &handlers, shutdown, config.name);
+        collect(control, telemetry, &node, &handlers, &shutdown, config.name);
+        let pools = PoolMaker { tls: origin_client_config(None)?, telemetry: Arc::clone(telemetry) };
         let loader = Arc::clone(&handlers) as Arc<dyn HandlerLoader>;
-        let following = Follower::new(Arc::clone(&node), Arc::clone(control), handle, config.pools, Some(loader));
-        let following = following.start().await;
-        let http = config.http.as_ref().map(|bound| bound.addr);
-        let https = config.https.as_ref().map(|(bound, _)| bound.addr);
-        let tls = config.https.as_ref().map(|(_, certificates)| server_config(Arc::clone(certificates))).transpose()?;
-        let sockets = Sockets::new(config.http, config.https);
-        let (telemetry, shutdown) = (Arc::clone(telemetry), shutdown.clone());
+        let follower = Follower::new(Arc::clone(&node), Arc::clone(control), handle, pools, Some(loader));
+        let mut tasks = follower.start().await;
+        let (http, https) = (clear.addr, secure.as_ref().map(|secure| secure.bound.addr));
+        let tls = secure.as_ref().map(|secure| server_config(Arc::clone(&secure.certificates))).transpose()?;
+        if let Some(secure) = &secure {
+            tasks.spawn(certificates::keep(Arc::clone(&secure.certificates), secure.default.clone(), Arc::clone(&node)));
+        }
+        let sockets = Sockets::new(clear, secure);
+        let (telemetry, draining, serving) = (Arc::clone(telemetry), shutdown.clone(), Arc::clone(&node));
         let workers = Workers::start(config.workers, "edge", move |index| {
             let shard: Arc<Shard> = telemetry.shard();
             let worker = Worker {
-                service: EdgeService::new(Arc::clone(&node), Arc::clone(&shard), None),
-                secure_service: EdgeService::new(Arc::clone(&node), shard, https.map(|addr| addr.port())),
+                service: EdgeService::new(Arc::clone(&serving), Arc::clone(&shard), None),
+                secure_service: EdgeService::new(Arc::clone(&serving), shard, https.map(|addr| addr.port())),
                 tls: tls.clone(),
-                shutdown: shutdown.clone(),
+                shutdown: draining.clone(),
             };
             worker.run(sockets.http.take(index), sockets.tls.take(index), sockets.quic.take(index))
         })?;
-        Ok(Self { http, https, workers, _following: following })
+        Ok(Self { http, https, node, workers, shutdown, _tasks: tasks })
     }
 
-    /// Waits until every thread has ended: after the shutdown, or with what went wrong.
+    /// Does it serve this site?
+    #[must_use]
+    pub fn serves(&self, site: &SiteName) -> bool {
+        self.node.sites().get(site).is_some()
+    }
+
+    /// Completes if a listener fails; [`EdgeNode::drain`] then says why.
+    pub async fn failed(&self) {
+        self.workers.stopped().await;
+    }
+
+    /// Ends: requests under way may take `grace`. Gives how many connections were left then.
     ///
     /// # Errors
-    /// A listener failed.
-    pub fn join(self) -> std::io::Result<()> {
-        self.workers.join()
+    /// A listener had failed.
+    pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
+        self.shutdown.begin();
+        let left = self.shutdown.drained(grace).await;
+        self.workers.stop();
+        self.workers.join().map(|()| left)
+    }
+}
+
+/// The secure listeners and what they show.
+struct Secure {
+    bound: Bound,
+    certificates: Arc<SiteCertificates>,
+    default: CertificateSource,
+}
+
+impl Secure {
+    fn bind(addr: SocketAddr, certificate: Certificate, workers: usize) -> Result<Self, StartError> {
+        let default = match certificate {
+            Certificate::Files { cert, key } => CertificateSource::Files { cert, key },
+            Certificate::Issued(identity) => CertificateSource::Given(identity),
+        };
+        let certificates = Arc::new(SiteCertificates::new(default.clone())?);
+        Ok(Self { bound: Bound::tcp_and_udp(addr, workers)?, certificates, default })
     }
 }
 
 impl Sockets {
-    fn new(http: Option<Bound>, https: Option<(Bound, Arc<SiteCertificates>)>) -> Self {
-        let (tls, quic) = https.map(|(bound, _)| (bound.tcp, bound.udp)).unwrap_or_default();
-        Self {
-            http: Workers::share(http.map(|bound| bound.tcp).unwrap_or_default()),
-            tls: Workers::share(tls),
-            quic: Workers::share(quic),
-        }
+    fn new(clear: Bound, secure: Option<Secure>) -> Self {
+        let (tls, quic) = secure.map(|secure| (secure.bound.tcp, secure.bound.udp)).unwrap_or_default();
+        Self { http: Workers::share(clear.tcp), tls: Workers::share(tls), quic: Workers::share(quic) }
     }
+}
+
+fn shield_client(shields: Vec<(SocketAddr, String)>, identity: &NodeIdentity) -> Result<ShieldClient, StartError> {
+    let tls = mutual_client_config(&identity.identity, identity.ca_pem.as_bytes())?;
+    let shields = shields.into_iter().map(|(addr, server_name)| ShieldEndpoint { addr, server_name }).collect();
+    let uncounted = Arc::new(|_: &holm_upstream::Fetch<'_>| {});
+    Ok(ShieldClient::new(shields, &tls, SHIELD_TIMEOUTS, SHIELD_TRIES, uncounted)?)
 }
 
 impl Worker {
     /// Answers on its sockets until all are drained.
     async fn run(
         self,
-        http: Option<std::net::TcpListener>,
-        tls: Option<std::net::TcpListener>,
-        quic: Option<std::net::UdpSocket>,
+        http: Option<TcpListener>,
+        tls: Option<TcpListener>,
+        quic: Option<UdpSocket>,
     ) -> std::io::Result<()> {
         let Self { service, secure_service, tls: config, shutdown } = self;
         let clear = async {
@@ -212,9 +270,9 @@ fn collect(
 
 /// The origins' own limits hold at the shield: the edge waits longer than any of them, and for streams without end.
 const SHIELD_TIMEOUTS: Timeouts = Timeouts {
-    connect: std::time::Duration::from_secs(1),
-    first_byte: std::time::Duration::from_secs(120),
-    idle: std::time::Duration::ZERO,
+    connect: Duration::from_secs(1),
+    first_byte: Duration::from_secs(120),
+    idle: Duration::ZERO,
 };
 
 /// Shields that a request is tried at.

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use holm_control::ca::NodeIdentity;
 use holm_control::{Control, NodeJoin};
 use holm_model::ids::{NodeName, RegionName};
 use holm_model::units::ByteSize;
@@ -11,7 +13,7 @@ use holm_telemetry::Telemetry;
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
 use holm_transport::shutdown::Shutdown;
-use holm_transport::tls::{Identity, TlsError, mutual_server_config};
+use holm_transport::tls::{TlsError, mutual_server_config, origin_client_config};
 use holm_transport::workers::Workers;
 use tokio::task::JoinSet;
 
@@ -28,12 +30,8 @@ pub struct ShieldConfig {
     pub memory: ByteSize,
     /// Threads that answer requests.
     pub workers: usize,
-    /// Its own certificate.
-    pub identity: Identity,
-    /// The cluster's CA (PEM), which must have signed the certificate of every edge.
-    pub ca_pem: String,
-    /// How origins are reached.
-    pub pools: PoolMaker,
+    /// Its own certificate, and the CA that must have signed the certificate of every edge.
+    pub identity: NodeIdentity,
 }
 
 /// A running shield.
@@ -42,6 +40,7 @@ pub struct ShieldNode {
     /// Where it listens.
     pub addr: SocketAddr,
     workers: Workers,
+    shutdown: Shutdown,
     _following: JoinSet<()>,
 }
 
@@ -60,7 +59,7 @@ pub enum StartError {
 }
 
 impl ShieldNode {
-    /// Starts to follow `control` and to answer, until `shutdown` begins.
+    /// Starts to follow `control` and to answer.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -68,11 +67,10 @@ impl ShieldNode {
         config: ShieldConfig,
         control: &Arc<Control>,
         telemetry: &Arc<Telemetry>,
-        shutdown: &Shutdown,
     ) -> Result<Self, StartError> {
         let bound = Bound::udp(config.addr, config.workers)?;
         let addr = bound.addr;
-        let tls = mutual_server_config(&config.identity, config.ca_pem.as_bytes())?;
+        let tls = mutual_server_config(&config.identity.identity, config.identity.ca_pem.as_bytes())?;
         let node = Node::shield(config.memory, control);
         let handle = control.join(NodeJoin {
             node: config.name.clone(),
@@ -81,11 +79,13 @@ impl ShieldNode {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         collect(control, telemetry, &node, config.name);
-        let following = Follower::new(Arc::clone(&node), Arc::clone(control), handle, config.pools, None).start().await;
+        let pools = PoolMaker { tls: origin_client_config(None)?, telemetry: Arc::clone(telemetry) };
+        let following = Follower::new(Arc::clone(&node), Arc::clone(control), handle, pools, None).start().await;
         let sockets = Workers::share(bound.udp);
-        let (telemetry, shutdown) = (Arc::clone(telemetry), shutdown.clone());
+        let shutdown = Shutdown::new();
+        let (telemetry, serving) = (Arc::clone(telemetry), shutdown.clone());
         let workers = Workers::start(config.workers, "shield", move |index| {
-            let (socket, tls, shutdown) = (sockets.take(index), Arc::clone(&tls), shutdown.clone());
+            let (socket, tls, shutdown) = (sockets.take(index), Arc::clone(&tls), serving.clone());
             let service = ShieldService::new(Arc::clone(&node), telemetry.shard());
             async move {
                 match socket {
@@ -94,15 +94,23 @@ impl ShieldNode {
                 }
             }
         })?;
-        Ok(Self { addr, workers, _following: following })
+        Ok(Self { addr, workers, shutdown, _following: following })
     }
 
-    /// Waits until every thread has ended: after the shutdown, or with what went wrong.
+    /// Completes if a listener fails; [`ShieldNode::drain`] then says why.
+    pub async fn failed(&self) {
+        self.workers.stopped().await;
+    }
+
+    /// Ends: requests under way may take `grace`. Gives how many connections were left then.
     ///
     /// # Errors
-    /// A listener failed.
-    pub fn join(self) -> std::io::Result<()> {
-        self.workers.join()
+    /// A listener had failed.
+    pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
+        self.shutdown.begin();
+        let left = self.shutdown.drained(grace).await;
+        self.workers.stop();
+        self.workers.join().map(|()| left)
     }
 }
 

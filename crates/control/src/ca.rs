@@ -1,12 +1,12 @@
 //! The cluster's certificate authority: who is a node of ours, and the certificate that clients see where none is given.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use holm_transport::tls::{Authority, Identity, TlsError};
 
-use crate::files::write_private;
+use crate::error::OpenError;
+use crate::token::write_private;
 
 /// A certificate authority whose certificate and key are kept in a folder.
 #[derive(Debug)]
@@ -28,13 +28,8 @@ pub struct NodeIdentity {
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// A file can't be read or written.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] OpenError),
     /// A certificate can't be made or read.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -47,18 +42,17 @@ impl ClusterCa {
     /// See [`CaError`].
     pub fn open(dir: &Path) -> Result<Self, CaError> {
         let (file, key) = (dir.join("ca.pem"), dir.join("ca.key"));
-        let read = |path: &Path| fs::read_to_string(path).map_err(|source| CaError::Io { path: path.to_owned(), source });
+        let read = |path: &Path| {
+            fs::read_to_string(path).map_err(|source| OpenError::File { action: "read", path: path.to_owned(), source })
+        };
         if file.exists() && key.exists() {
             let authority = Authority::from_pem(&read(&file)?, &read(&key)?)?;
             return Ok(Self { authority, file });
         }
         let authority = Authority::generate("Holm cluster CA")?;
-        let write = |path: &Path, text: &str| {
-            write_private(path, text.as_bytes()).map_err(|source| CaError::Io { path: path.to_owned(), source })
-        };
         // The key first: a certificate whose key is lost is of no use.
-        write(&key, &authority.key_pem())?;
-        write(&file, authority.ca_pem())?;
+        write_private(&key, authority.key_pem().as_bytes())?;
+        write_private(&file, authority.ca_pem().as_bytes())?;
         Ok(Self { authority, file })
     }
 

@@ -1,7 +1,9 @@
 //! The control plane: releases, purge log, tokens; the embedded store; the API's server and client.
 
+pub mod admin;
 mod api;
 mod blobs;
+pub mod ca;
 mod component;
 mod control;
 mod db;

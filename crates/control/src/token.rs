@@ -214,7 +214,7 @@ impl fmt::Display for Scope {
 }
 
 /// Writes a file that only this user reads, as a whole or not at all.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), OpenError> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), OpenError> {
     let failed = |source| OpenError::File { action: "write", path: path.to_owned(), source };
     let mut temp = PathBuf::from(path);
     temp.set_extension("new");

@@ -38,6 +38,7 @@ impl NextHop for FileHop {
             let Content::Files(files) = &way.content else {
                 return Err(HopError::new(StatusCode::BAD_GATEWAY, "no-files", "the route has no files"));
             };
+            let request = request.map(drop);
             let response = respond(&control, files, &request).await?;
             Ok(Answer { response, as_of: way.as_of })
         })
@@ -53,7 +54,7 @@ enum Found<'a> {
     Nothing(Option<&'a FileEntry>),
 }
 
-async fn respond(control: &Arc<Control>, files: &FileSet, request: &Request<Body>) -> Result<Response<Body>, HopError> {
+async fn respond(control: &Arc<Control>, files: &FileSet, request: &Request<()>) -> Result<Response<Body>, HopError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = answer::error(StatusCode::METHOD_NOT_ALLOWED, "method");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -86,7 +87,7 @@ fn find<'a>(files: &'a FileSet, path: &str) -> Found<'a> {
     }
 }
 
-fn to_folder(request: &Request<Body>) -> Response<Body> {
+fn to_folder(request: &Request<()>) -> Response<Body> {
     let mut response = answer::error(StatusCode::MOVED_PERMANENTLY, "folder");
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     // A path that begins with two slashes would lead to another host.
@@ -98,7 +99,7 @@ fn to_folder(request: &Request<Body>) -> Response<Body> {
 }
 
 /// A file with the conditions and the range of the request, as an origin would answer it.
-async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<Body>) -> Result<Response<Body>, HopError> {
+async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) -> Result<Response<Body>, HopError> {
     let head = head(entry);
     match evaluate_conditions(request.method(), request.headers(), &head) {
         Conditional::Proceed => {}

@@ -49,9 +49,7 @@ impl Node {
         report: Report,
     ) -> Reply {
         for _ in 0..MAX_GENERATIONS {
-            let scope = || target.scope(&request);
-            let usable = |fill: &Fill| self.marks.standing(&fill.scope, fill.begun_at) == Standing::Live;
-            match self.fills.enter(key.0, usable, || (self.begin_seq(target), scope())) {
+            match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
                     let (private, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
@@ -80,6 +78,12 @@ impl Node {
             }
         }
         self.pass(target, request, report.with_cause("fill-superseded")).await
+    }
+
+    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
+    fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
+        let usable = |fill: &Fill| self.marks.standing(&fill.scope, fill.begun_at) == Standing::Live;
+        self.fills.enter(key.0, usable, || (self.begin_seq(target), target.scope(request)))
     }
 
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.

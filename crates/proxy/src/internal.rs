@@ -19,7 +19,7 @@ pub(crate) const UPGRADED: HeaderName = HeaderName::from_static("holm-upgraded")
 /// On an error answer made by a tier: the reason that the client's `Cache-Status` shall name.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("holm-reason");
 
-const ALL: [&HeaderName; 6] = [&AS_OF, &SITE, &SCHEME, &UPGRADE, &UPGRADED, &REASON];
+const ALL: [HeaderName; 6] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON];
 
 /// Removes every internal field.
 pub(crate) fn strip(headers: &mut HeaderMap) {

@@ -19,7 +19,6 @@ use crate::collect::{self, Facts};
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
-use crate::site::Site;
 use crate::tunnel;
 
 /// Answers the requests of edges; one for each worker. Its listener must demand a certificate of the cluster.

@@ -20,7 +20,7 @@ pub struct Site {
 }
 
 /// One route of a site, with everything that a request needs in place.
-pub struct SiteRoute {
+pub(crate) struct SiteRoute {
     /// Its name in metrics.
     pub(crate) name: Arc<str>,
     pub(crate) pattern: PathPattern,
@@ -125,6 +125,12 @@ impl SiteRoute {
             content: origin.or_else(files),
             handler,
         }
+    }
+}
+
+impl fmt::Debug for SiteRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SiteRoute").field("pattern", &self.pattern).finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use holm_control::Control;
 use holm_control::admin::AdminServer;
 use holm_control::ca::ClusterCa;
 use holm_edge_node::{Certificate, EdgeConfig, EdgeNode, Handlers, HostConfig};
-use holm_model::ids::{NodeName, RegionName};
+use holm_model::ids::{NodeName, RegionName, SiteName};
 use holm_model::units::ByteSize;
 use holm_origin_shield::{ShieldConfig, ShieldNode};
 use holm_telemetry::Telemetry;
@@ -100,7 +100,7 @@ impl Prepared {
         let edge = EdgeConfig {
             name: node_name("edge"),
             region: options.region,
-            http: Some(options.http),
+            http: options.http,
             https: options.https.map(|addr| (addr, certificate)),
             memory: ByteSize::bytes(options.memory.get() - options.memory.get() / SHIELD_PART),
             workers: options.workers,
@@ -113,7 +113,7 @@ impl Prepared {
             None => None,
         };
         Ok(Running {
-            http: edge.http.unwrap_or(options.http),
+            http: edge.http,
             https: edge.https,
             admin: api.as_ref().map(AdminServer::addr),
             data_dir: data.path().to_owned(),
@@ -129,26 +129,30 @@ impl Prepared {
 }
 
 impl Running {
+    /// Does the edge serve this site? If not, the log says why.
+    pub(crate) fn serves(&self, site: &SiteName) -> bool {
+        self.edge.serves(site)
+    }
+
     /// Runs until the process is told to stop, or a listener fails; then lets requests in flight end, for `grace` at
     /// most.
-    pub(crate) async fn until_stopped(mut self, grace: Duration) -> Result<(), Failure> {
-        let failed = tokio::select! {
-            told = told_to_stop() => told.err().map(|error| error.to_string()),
-            failed = self.edge.failed() => Some(failed),
-            failed = self.shield.failed() => Some(failed),
-        };
-        let left = self.edge.drain(grace).await;
-        self.shield.drain(SHIELD_GRACE).await;
-        if let Some(api) = self.api {
-            api.drain(SHIELD_GRACE).await;
+    pub(crate) async fn until_stopped(self, grace: Duration) -> Result<(), Failure> {
+        tokio::select! {
+            told = told_to_stop() => told.map_err(failure)?,
+            () = self.edge.failed() => {}
+            () = self.shield.failed() => {}
         }
+        let edge = self.edge.drain(grace).await;
+        let shield = self.shield.drain(SHIELD_GRACE).await;
+        if let Some(api) = self.api {
+            api.drain(SHIELD_GRACE).await.map_err(failure)?;
+        }
+        shield.map_err(failure)?;
+        let left = edge.map_err(failure)?;
         if left > 0 {
             tracing::warn!(connections = left, "still open after the time of grace: closed");
         }
-        match failed {
-            Some(reason) => Err(Failure::new(reason)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

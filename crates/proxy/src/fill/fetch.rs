@@ -111,7 +111,7 @@ impl Fetch {
     }
 
     /// 304: the stored response is good again (RFC 9111 §4.3.4).
-    fn confirmed(self, (object, stale): &StaleObject, fresh: &HeaderMap, as_of: Seq, times: FetchTimes) {
+    fn confirmed(&self, (object, stale): &StaleObject, fresh: &HeaderMap, as_of: Seq, times: FetchTimes) {
         let mut headers = stale.headers.clone();
         let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
         let tags = extract_tags(fresh);
@@ -140,7 +140,7 @@ impl Fetch {
             return Err(NoStoreReason::TooLarge);
         }
         let headers = response.headers_mut();
-        let tags = extract_tags(headers);
+        let scope = self.ticket.fill.scope.with_tags(&extract_tags(headers));
         let spec = VarySpec::of(headers);
         if self.node.role == Role::Edge {
             strip_for_client(headers);
@@ -151,7 +151,6 @@ impl Fetch {
         });
         let key = vary.as_ref().map_or(self.primary, |(spec, values)| self.variant_key(spec, values));
         let head = StoredResponse { status, headers: std::mem::take(headers), meta, vary };
-        let scope = self.ticket.fill.scope.with_tags(&tags);
         Ok(Storable { head: Arc::new(head), scope, as_of, key })
     }
 

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use holm_cache_store::{Object, Scope};
 use holm_model::ids::Seq;
 use holm_transport::body::Body;
-use http::StatusCode;
-use http::header::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -53,14 +51,6 @@ pub(crate) struct Streaming {
 }
 
 impl Streaming {
-    pub(crate) fn status(&self) -> StatusCode {
-        self.head.status
-    }
-
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.head.headers
-    }
-
     /// The body from its first byte; `None` once that is gone from memory.
     pub(crate) fn body(&self) -> Option<Body> {
         self.source.reader().map(Body::stream)

@@ -43,8 +43,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let prepared = Prepared::open(options)?;
     up::activate(&prepared.control, &site)?;
     let running = prepared.start().await?;
-    if let Some(reason) = running.refused() {
-        return Err(Failure::new(format!("{}: {reason}", args.component.display())));
+    if !running.serves(&site.manifest.name) {
+        return Err(Failure::new(format!("{} can't be run", args.component.display())));
     }
     output::line(&format!("serving {} on http://{}", args.component.display(), running.http))?;
     running.until_stopped(GRACE).await
