@@ -151,7 +151,7 @@ struct Seen {
     /// The response's body.
     response: Option<BodyGuard>,
     /// The bodies of the requests that the guest sent.
-    uploads: Vec<BodyGuard>,
+    uploads: Vec<Arc<BodyGuard>>,
 }
 
 /// How far a response has come.
@@ -178,7 +178,7 @@ impl Exchange {
     }
 
     /// Keeps the guard of a request's body.
-    pub(crate) fn keep(&self, upload: BodyGuard) {
+    pub(crate) fn keep(&self, upload: Arc<BodyGuard>) {
         self.seen.lock().uploads.push(upload);
     }
 
@@ -215,7 +215,7 @@ impl Exchange {
         let without_body = self.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let (parts, body) = response.into_parts();
         let declared = declared.filter(|_| !without_body);
-        let (guard, body) = tracked_body::track(body, declared, Some(Arc::clone(&self.leave)));
+        let (guard, body) = tracked_body::response(body, declared, Arc::clone(&self.leave));
         self.seen.lock().response = Some(guard);
         Ok(Response::from_parts(parts, body))
     }
@@ -242,7 +242,8 @@ impl Exchange {
 
     fn settle(&self, cause: &GuestBodyError) {
         let seen = self.seen.lock();
-        for body in seen.response.iter().chain(&seen.uploads) {
+        let uploads = seen.uploads.iter().map(|upload| &**upload);
+        for body in seen.response.iter().chain(uploads) {
             body.close(cause.clone());
         }
     }

@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::body::{GuestBody, GuestBodyError};
 use crate::call::Exchange;
 use crate::config::{MANY_BODIES, MAX_BODY_CHUNK, MAX_OUTBOUND, SMALL_BODY_CHUNK};
-use crate::tracked_body;
+use crate::tracked_body::{self, BodyGuard};
 
 /// Sends a handler's requests.
 pub trait Outbound: Send + Sync {
@@ -93,7 +93,7 @@ impl Hooks {
     }
 
     /// Checks a request once more, whatever the runtime has checked: its own faults of this kind are public advisories.
-    fn admit(&mut self, request: Request<WasiBody>) -> Result<Request<GuestBody>, Error> {
+    fn admit(&mut self, request: Request<WasiBody>) -> Result<Sending, Error> {
         if self.sent >= MAX_OUTBOUND {
             return Err(Error::ConnectionLimitReached);
         }
@@ -107,10 +107,22 @@ impl Hooks {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Error::HttpRequestUriInvalid)?;
         parts.headers.insert(HOST, host);
         let declared = declared_length(&parts.headers).map_err(|()| Error::HttpProtocolError)?;
-        let (guard, body) = tracked_body::track(body, declared, None);
-        self.exchange.keep(guard);
-        Ok(Request::from_parts(parts, body))
+        let without_content = declared.is_none() && matches!(parts.method, Method::GET | Method::HEAD);
+        let (guard, body) = tracked_body::upload(body, declared);
+        let guard = Arc::new(guard);
+        self.exchange.keep(Arc::clone(&guard));
+        let outbound = Arc::clone(&self.outbound);
+        Ok(Sending { outbound, request: Request::from_parts(parts, body), guard, without_content })
     }
+}
+
+/// A request on its way out.
+struct Sending {
+    outbound: Arc<dyn Outbound>,
+    request: Request<GuestBody>,
+    guard: Arc<BodyGuard>,
+    /// By its method and fields it has no content, though the guest may have opened a body.
+    without_content: bool,
 }
 
 impl WasiHttpHooks for Hooks {
@@ -122,7 +134,7 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Processed), Error>> + Send> {
         let config = OutboundConfig::from(options.unwrap_or_default());
         match self.admit(request) {
-            Ok(request) => Box::new(deliver(self.outbound.send(request, config), config)),
+            Ok(sending) => Box::new(sending.deliver(config)),
             Err(error) => Box::new(ready(Err(error))),
         }
     }
@@ -137,22 +149,27 @@ impl WasiHttpHooks for Hooks {
 /// The work that goes on while a response's body is read: none, the outbound does it.
 type Processed = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-/// Waits for the response within the guest's own limits.
-async fn deliver(
-    sending: BoxFuture<'static, Result<Response<GuestBody>, OutboundError>>,
-    config: OutboundConfig,
-) -> Result<(Response<WasiBody>, Processed), Error> {
-    let limit = config.first_byte_timeout.unwrap_or(Duration::MAX);
-    let response = tokio::time::timeout(limit, sending).await.map_err(|_| Error::ConnectionReadTimeout)?;
-    let response = response.map_err(|error| {
-        tracing::debug!(failure = ?error.failure, "outbound request failed: {}", error.message);
-        Error::from(error.failure)
-    })?;
-    let response = response.map(|body| {
-        let body = body.map_err(|error| peer_error(&error)).boxed_unsync();
-        tracked_body::with_idle_limit(body, config.between_bytes_timeout)
-    });
-    Ok((response, Box::new(ready(Ok(())))))
+impl Sending {
+    /// Sends it and waits for the response within the guest's own limits.
+    async fn deliver(self, config: OutboundConfig) -> Result<(Response<WasiBody>, Processed), Error> {
+        if self.without_content {
+            // Most guests open a body for every request and end it at once. Sent before that, a GET would bear an empty
+            // chunked body, which some origins refuse. One that waits for the response first is not kept waiting.
+            let _ = tokio::time::timeout(BODY_PATIENCE, self.guard.settled()).await;
+        }
+        let limit = config.first_byte_timeout.unwrap_or(Duration::MAX);
+        let sending = self.outbound.send(self.request, config);
+        let response = tokio::time::timeout(limit, sending).await.map_err(|_| Error::ConnectionReadTimeout)?;
+        let response = response.map_err(|error| {
+            tracing::debug!(failure = ?error.failure, "outbound request failed: {}", error.message);
+            Error::from(error.failure)
+        })?;
+        let response = response.map(|body| {
+            let body = body.map_err(|error| peer_error(&error)).boxed_unsync();
+            tracked_body::with_idle_limit(body, config.between_bytes_timeout)
+        });
+        Ok((response, Box::new(ready(Ok(())))))
+    }
 }
 
 /// An absolute `http` or `https` URI, no longer than any other here, whose path can't be taken for another URI.
@@ -216,6 +233,9 @@ impl From<RequestOptions> for OutboundConfig {
         }
     }
 }
+
+/// How long a GET or HEAD waits for the guest to end its body.
+const BODY_PATIENCE: Duration = Duration::from_millis(20);
 
 /// A zero limit is one that has passed before it began; the timers' own resolution is the least that makes sense.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);

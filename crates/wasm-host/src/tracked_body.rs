@@ -4,7 +4,7 @@
 //! body and closes it before the store goes: what the guest has written and how it ended is settled by then.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -19,6 +19,7 @@ use http::header::{
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -33,6 +34,9 @@ impl BodyGuard {
     /// finished it, it ends in `cause`.
     pub(crate) fn close(&self, cause: GuestBodyError) {
         let mut state = self.0.lock();
+        if !matches!(state.source, Source::Guest(_)) {
+            return;
+        }
         let Source::Guest(mut body) = std::mem::replace(&mut state.source, Source::Over) else { return };
         let mut frames = VecDeque::new();
         // No task's budget may make a written frame look like none.
@@ -54,22 +58,48 @@ impl BodyGuard {
     pub(crate) fn is_over(&self) -> bool {
         self.0.lock().is_over()
     }
+
+    /// Waits until it is known whether the body has any content; its reader then knows it from the start.
+    pub(crate) async fn settled(&self) {
+        poll_fn(|cx| self.0.lock().poll_peek(cx)).await;
+    }
 }
 
-/// Watches `body`. It must have `declared` bytes, if that is known. `leave` is told when the reader drops it early.
-pub(crate) fn track(body: WasiBody, declared: Option<u64>, leave: Option<Arc<Leave>>) -> (BodyGuard, GuestBody) {
-    let state = State { source: Source::Guest(body), declared, passed: 0, waker: None };
+/// Watches a response's body. It must have `declared` bytes, if that is known. `leave` is told when the reader drops it
+/// early.
+pub(crate) fn response(body: WasiBody, declared: Option<u64>, leave: Arc<Leave>) -> (BodyGuard, GuestBody) {
+    track(body, declared, AtDrop::Leave(leave))
+}
+
+/// Watches a request's body. A reader that drops it early, as a cache does that has the answer, does not fail the
+/// guest's writing: what is still written goes nowhere. Called on the handler's runtime.
+pub(crate) fn upload(body: WasiBody, declared: Option<u64>) -> (BodyGuard, GuestBody) {
+    track(body, declared, AtDrop::Drain(Handle::current()))
+}
+
+fn track(body: WasiBody, declared: Option<u64>, at_drop: AtDrop) -> (BodyGuard, GuestBody) {
+    let state = State { source: Source::Guest(body), peeked: None, declared, passed: 0, waker: None };
     let state = Arc::new(Mutex::new(state));
-    (BodyGuard(Arc::clone(&state)), TrackedBody { state, leave }.boxed_unsync())
+    (BodyGuard(Arc::clone(&state)), TrackedBody { state, at_drop }.boxed_unsync())
 }
 
 struct TrackedBody {
     state: Arc<Mutex<State>>,
-    leave: Option<Arc<Leave>>,
+    at_drop: AtDrop,
 }
+
+/// What follows when the reader drops a body before its end.
+enum AtDrop {
+    Leave(Arc<Leave>),
+    Drain(Handle),
+}
+
+type Polled = Option<Result<Frame<Bytes>, GuestBodyError>>;
 
 struct State {
     source: Source,
+    /// What was read to see whether there is content.
+    peeked: Option<Polled>,
     declared: Option<u64>,
     passed: u64,
     waker: Option<Waker>,
@@ -86,7 +116,21 @@ enum Source {
 }
 
 impl State {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GuestBodyError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
+        match self.peeked.take() {
+            Some(peeked) => Poll::Ready(peeked),
+            None => self.poll_source(cx),
+        }
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.peeked.is_none() {
+            self.peeked = Some(ready!(self.poll_source(cx)));
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
         let frame = match &mut self.source {
             Source::Guest(body) => match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| GuestBodyError::Unfinished)),
@@ -106,10 +150,7 @@ impl State {
     }
 
     /// Holds the body to its declared length, and its trailers to what trailers may say.
-    fn check(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, GuestBodyError>>,
-    ) -> Option<Result<Frame<Bytes>, GuestBodyError>> {
+    fn check(&mut self, frame: Polled) -> Polled {
         let short = self.declared.filter(|declared| self.passed < *declared);
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
@@ -136,6 +177,7 @@ impl State {
     /// A reader that knows the length stops reading at the last byte and never sees the end.
     fn is_over(&self) -> bool {
         match &self.source {
+            _ if self.peeked.as_ref().is_some_and(Option::is_some) => false,
             Source::Over => true,
             Source::Guest(body) if body.is_end_stream() => self.declared.is_none_or(|declared| declared == self.passed),
             Source::Guest(_) | Source::Kept { .. } => self.declared == Some(self.passed),
@@ -152,20 +194,24 @@ impl Body for TrackedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.state.lock().source {
-            Source::Over => true,
-            Source::Guest(body) => body.is_end_stream(),
-            Source::Kept { .. } => false,
+        let state = self.state.lock();
+        match (&state.peeked, &state.source) {
+            (Some(peeked), _) => peeked.is_none(),
+            (None, Source::Over) => true,
+            (None, Source::Guest(body)) => body.is_end_stream() || state.declared == Some(0),
+            (None, Source::Kept { .. }) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.is_end_stream() {
+            return SizeHint::with_exact(0);
+        }
         let state = self.state.lock();
         match (&state.source, state.declared) {
-            (Source::Over, _) => SizeHint::with_exact(0),
             (_, Some(declared)) => SizeHint::with_exact(declared.saturating_sub(state.passed)),
-            (Source::Guest(body), None) => body.size_hint(),
-            (Source::Kept { .. }, None) => SizeHint::default(),
+            (Source::Guest(body), None) if state.peeked.is_none() => body.size_hint(),
+            (_, None) => SizeHint::default(),
         }
     }
 }
@@ -174,13 +220,26 @@ impl Drop for TrackedBody {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         let early = !state.is_over();
-        // The guest learns it at its next write.
-        state.source = Source::Over;
-        drop(state);
-        if early && let Some(leave) = &self.leave {
-            leave.reader_left();
+        match &self.at_drop {
+            AtDrop::Leave(leave) => {
+                // The guest learns it at its next write.
+                state.source = Source::Over;
+                if early {
+                    leave.reader_left();
+                }
+            }
+            AtDrop::Drain(runtime) => {
+                if matches!(state.source, Source::Guest(_)) {
+                    runtime.spawn(drain(Arc::clone(&self.state)));
+                }
+            }
         }
     }
+}
+
+/// Reads a body to its end, for nobody. The end comes with the call's at the latest.
+async fn drain(state: Arc<Mutex<State>>) {
+    while let Some(Ok(_)) = poll_fn(|cx| state.lock().poll(cx)).await {}
 }
 
 /// RFC 9110 §6.5.1: no framing, routing or content fields in trailers.
