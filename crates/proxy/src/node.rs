@@ -435,3 +435,6 @@ const FILL_SHARE: u64 = 4;
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_system_time(SystemTime::now())
 }
+
+#[cfg(test)]
+mod tests;
