@@ -6,7 +6,7 @@ use holm_transport::body::Body;
 use holm_upstream::UpstreamError;
 use http::header::{CONNECTION, DATE, EXPECT, HOST, HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 
 use crate::forward::{self, VIA_SHIELD};
 use crate::hop::{Answer, HopError, NextHop, Way};
@@ -62,6 +62,8 @@ fn clean(mut response: Response<Body>) -> Response<Body> {
         headers.insert(DATE, date);
     }
     forward::write_via(headers, version, VIA_SHIELD);
+    // The version of this hop says nothing of the next one's.
+    *response.version_mut() = Version::default();
     response
 }
 

@@ -86,6 +86,8 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
     let upgraded = headers.contains_key(internal::UPGRADED);
     internal::strip(headers);
     forward::write_via(headers, Version::HTTP_3, VIA_EDGE);
+    // The version of this hop says nothing of the next one's.
+    *response.version_mut() = Version::default();
     match tunnel {
         Some(tunnel) if upgraded => switch(&mut response, tunnel),
         Some(tunnel) => {
