@@ -101,6 +101,14 @@ impl Answer {
         self.cache().split(';').any(|parameter| parameter.trim() == "hit")
     }
 
+    /// The beginning of the body.
+    pub(super) fn beginning(&self) -> String {
+        let line = self.body.lines().next().unwrap_or_default();
+        let shown: String = line.chars().take(SHOWN).collect();
+        let more = if shown.len() < self.body.trim_end().len() { "…" } else { "" };
+        format!("{shown}{more}")
+    }
+
     /// Fails if it was not as hoped for.
     pub(super) fn expect_hit(&self, hit: bool) -> Result<()> {
         let wanted = if hit { "a hit" } else { "a miss" };
@@ -115,10 +123,7 @@ impl fmt::Display for Answer {
         if !self.cache().is_empty() {
             write!(f, " [{}]", self.cache())?;
         }
-        let line = self.body.lines().next().unwrap_or_default();
-        let shown: String = line.chars().take(SHOWN).collect();
-        let more = if shown.len() < self.body.trim_end().len() { "…" } else { "" };
-        write!(f, " {shown}{more}")
+        write!(f, " {}", self.beginning())
     }
 }
 
