@@ -131,22 +131,30 @@ impl State {
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
-        let frame = match &mut self.source {
-            Source::Guest(body) => match Pin::new(body).poll_frame(cx) {
-                Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| GuestBodyError::Unfinished)),
-                Poll::Pending => {
-                    self.waker = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
-            },
-            Source::Kept { frames, end } => frames.pop_front().map(Ok).or_else(|| end.take().map(Err)),
-            Source::Over => return Poll::Ready(None),
-        };
-        let checked = self.check(frame);
-        if !matches!(checked, Some(Ok(_))) {
-            self.source = Source::Over;
+        loop {
+            let frame = match &mut self.source {
+                Source::Guest(body) => match Pin::new(body).poll_frame(cx) {
+                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| GuestBodyError::Unfinished)),
+                    Poll::Pending => {
+                        self.waker = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                },
+                Source::Kept { frames, end } => frames.pop_front().map(Ok).or_else(|| end.take().map(Err)),
+                Source::Over => return Poll::Ready(None),
+            };
+            // Guests write nothing for a body without content; on the wire that would be one.
+            if let Some(Ok(frame)) = &frame
+                && frame.data_ref().is_some_and(Bytes::is_empty)
+            {
+                continue;
+            }
+            let checked = self.check(frame);
+            if !matches!(checked, Some(Ok(_))) {
+                self.source = Source::Over;
+            }
+            return Poll::Ready(checked);
         }
-        Poll::Ready(checked)
     }
 
     /// Holds the body to its declared length, and its trailers to what trailers may say.
