@@ -32,7 +32,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Build the handlers of a site's manifest
     Build(BuildArgs),
-    /// Upload a site, make a release of it and activate it
+    /// Build and upload a site, make a release of it and activate it
     Publish(PublishArgs),
     /// List a site's releases
     Releases(ReleasesArgs),
@@ -161,6 +161,9 @@ pub struct PublishArgs {
     /// The site's folder, or its manifest
     #[arg(value_name = "DIR|FILE", default_value = ".")]
     pub site: PathBuf,
+    /// Take components as they are, without building those that are missing or older than their sources
+    #[arg(long)]
+    pub no_build: bool,
     /// Make the release, and leave the site as it is
     #[arg(long)]
     pub no_activate: bool,

@@ -12,7 +12,7 @@ use holm_model::ids::Digest;
 use holm_model::manifest::{EndpointUrl, HandlerSpec, Manifest, TlsFiles, parse};
 use holm_model::release::Files;
 
-pub(crate) use self::build::{Built, build};
+pub(crate) use self::build::{Built, build, refresh};
 pub use self::component::check as check_component;
 use crate::Failure;
 

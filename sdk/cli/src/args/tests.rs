@@ -35,7 +35,7 @@ fn right_lines() {
         "holm build",
         "holm build site --locked --json",
         "holm publish",
-        "holm publish site --no-activate --admin http://127.0.0.1:1 --token-file t --json",
+        "holm publish site --no-build --no-activate --admin http://127.0.0.1:1 --token-file t --json",
         "holm releases --site shop",
         "holm rollback",
         "holm rollback 3 --site shop --json",

@@ -1,5 +1,7 @@
 //! `holm publish`: a folder becomes a release, and the release goes live.
 
+use std::io::{IsTerminal, stderr};
+
 use holm_control::client::Client;
 use holm_control::wire::{Activated, NodeLag, NodeTime, PublishRequest};
 use holm_model::ids::{ReleaseNumber, SiteName};
@@ -10,10 +12,13 @@ use super::activation::{self, activate};
 use super::upload::{Sent, upload};
 use crate::args::PublishArgs;
 use crate::output::{self, count, line};
-use crate::site::Site;
+use crate::site::{Site, refresh};
 use crate::{Failure, cluster};
 
 pub(super) async fn run(args: PublishArgs) -> Result<(), Failure> {
+    if !args.no_build {
+        refresh(&args.site, !stderr().is_terminal())?;
+    }
     let (site, text) = Site::load_with_text(&args.site)?;
     site.notes.iter().for_each(|text| output::note(text));
     let client = cluster::connect(&args.cluster)?;

@@ -31,7 +31,7 @@ pub(crate) fn build(path: &Path, locked: bool, quiet: bool) -> Result<Vec<Built>
     crates.sort();
     crates.dedup();
     for dir in &crates {
-        build_crate(dir, locked, quiet)?;
+        build_crate(dir, &Toolchain::find(dir)?, locked, quiet)?;
     }
     let find = |name: &String, written: &str| {
         let component = component::find(base, name, written)?.path;
@@ -41,8 +41,28 @@ pub(crate) fn build(path: &Path, locked: bool, quiet: bool) -> Result<Vec<Built>
     manifest.handlers.iter().map(|(name, handler)| find(name, &handler.component)).collect()
 }
 
-fn build_crate(dir: &Path, locked: bool, quiet: bool) -> Result<(), Failure> {
-    let mut cargo = Toolchain::find(dir)?.build(dir);
+/// Builds those crates of the manifest `path` whose component is missing or older than its sources. Where there is no
+/// compiler, an older one has to do: [`super::Site::load`] notes it.
+pub(crate) fn refresh(path: &Path, quiet: bool) -> Result<(), Failure> {
+    let (file, manifest) = read_manifest(path)?;
+    let base = manifest_folder(&file);
+    for (name, handler) in &manifest.handlers {
+        let dir = base.join(&handler.component);
+        let found = component::find(base, name, &handler.component);
+        let is_fresh = found.as_ref().is_ok_and(|found| found.note.is_none());
+        if is_fresh || !dir.join("Cargo.toml").is_file() {
+            continue;
+        }
+        match Toolchain::find(&dir) {
+            Err(_) if found.is_ok() => {}
+            toolchain => build_crate(&dir, &toolchain?, false, quiet)?,
+        }
+    }
+    Ok(())
+}
+
+fn build_crate(dir: &Path, toolchain: &Toolchain, locked: bool, quiet: bool) -> Result<(), Failure> {
+    let mut cargo = toolchain.build(dir);
     cargo.args(locked.then_some("--locked")).args(quiet.then_some("--quiet"));
     // What cargo prints for programs must not stand in our own output.
     let status = cargo
