@@ -1,3 +1,5 @@
+//! Uploads: parts, resumption, limits, what a crash leaves.
+
 use std::time::Duration;
 
 use super::upload::{TEMP, sweep};

@@ -1,3 +1,5 @@
+//! Waiting for nodes: leases, progress, laggards.
+
 use super::*;
 
 fn join(nodes: &Arc<Nodes>, name: &str) -> NodeHandle {

@@ -1,3 +1,5 @@
+//! The fill buffer: readers, limits, endings.
+
 use http_body_util::BodyExt;
 
 use super::*;
