@@ -23,12 +23,13 @@ pub(crate) fn new_engine(config: &HostConfig) -> wasmtime::Result<Engine> {
         .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .total_memories(instances.saturating_mul(MAX_MEMORIES))
         .max_memories_per_component(MAX_MEMORIES)
+        .total_gc_heaps(instances)
         .total_tables(instances.saturating_mul(MAX_TABLES))
         .max_tables_per_component(MAX_TABLES)
         .max_tables_per_module(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(usize::try_from(config.max_memory.get())?)
-        // Measured slower with swap or without; wasmtime #14357.
+        // Wrong where there is swap: wasmtime #14357.
         .pagemap_scan(Enabled::No);
     let mut engine = Config::new();
     engine

@@ -88,7 +88,12 @@ impl HandlerModule {
                 return Err(module.handler.wall_fault());
             };
             waiting.done();
-            answer.unwrap_or_else(|_| Err(Fault::new(FaultReason::Stopping, "the handler's thread has ended")))
+            answer.unwrap_or_else(|_| {
+                Err(Fault::new(
+                    FaultReason::Stopping,
+                    "the call was dropped: the node is stopping, or a panic ended it",
+                ))
+            })
         }
     }
 

@@ -104,7 +104,7 @@ async fn broken_handlers() {
     let host = host();
     let Some(module) = shop(&host) else { return };
     let check = async |path: &str, reason: FaultReason, words: &str| {
-        let fault = call(&module, path).await.err().expect("a fault");
+        let fault = call(&module, path).await.expect_err("a fault");
         assert_eq!(fault.reason, reason, "{path}: {fault}");
         assert!(fault.message.contains(words), "{path}: {fault}");
     };

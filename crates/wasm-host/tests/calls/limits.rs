@@ -60,7 +60,7 @@ async fn a_busy_guest_does_not_hold_its_thread() {
         assert!(call(&good, "/").await.is_ok());
     }
     assert!(!busy.is_finished(), "the others took {:?}", began.elapsed());
-    let fault = busy.await.expect("no panic").err().expect("a fault");
+    let fault = busy.await.expect("no panic").expect_err("a fault");
     assert_eq!(fault.reason, FaultReason::CpuLimit);
 }
 
@@ -71,7 +71,7 @@ async fn a_guest_that_waits_too_long_is_ended() {
     limits.wall = Duration::from_millis(50);
     let module = host.load("site", "stall", &limits, &guest(STALL)).expect("the guest loads");
     let (uploads, mut seen) = tokio::sync::mpsc::unbounded_channel();
-    let fault = module.call(get("/"), Arc::new(Recorder { uploads: Some(uploads) })).await.err().expect("a fault");
+    let fault = module.call(get("/"), Arc::new(Recorder { uploads: Some(uploads) })).await.expect_err("a fault");
     assert_eq!((fault.reason, fault.status()), (FaultReason::WallLimit, StatusCode::GATEWAY_TIMEOUT));
     // The guest's store has gone when its request's body ends, and that is an error.
     let (_, _, error) = read(seen.recv().await.expect("a request").body).await;
@@ -106,9 +106,9 @@ async fn a_full_queue_refuses() {
     let _running = seen.recv().await.expect("the first runs");
     waiting.push(tokio::spawn(stalled.call(get("/"), outbound.clone())));
     tokio::task::yield_now().await;
-    let same = call(&stalled, "/").await.err().expect("refused");
+    let same = call(&stalled, "/").await.expect_err("refused");
     assert_eq!((same.reason, same.status()), (FaultReason::TooManyCalls, StatusCode::SERVICE_UNAVAILABLE));
-    let other = call(&load(&host, HELLO), "/").await.err().expect("refused");
+    let other = call(&load(&host, HELLO), "/").await.expect_err("refused");
     assert_eq!((other.reason, other.status()), (FaultReason::QueueFull, StatusCode::SERVICE_UNAVAILABLE));
     for call in waiting {
         call.abort();

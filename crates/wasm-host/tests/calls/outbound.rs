@@ -90,3 +90,14 @@ async fn the_number_of_requests_is_limited() {
     assert_eq!(read(response.into_body()).await.0, "hello".repeat(4));
     assert_eq!(outbound.asked.lock().len(), MAX_OUTBOUND as usize);
 }
+
+#[tokio::test]
+async fn a_response_does_not_wait_for_the_upload_s_reader() {
+    // A cache answers and drops the request's body: the guest's writing goes on, to nowhere.
+    let host = host();
+    let answer = "(call $end) (call $answer (local.get $out) (i32.const 200) (i32.const 0)) (call $hello) (call $end)";
+    let module = load(&host, &format!("(call $upload) {answer}"));
+    let outbound = Answering::new(|_| http::Response::new(holm_wasm_host::empty()));
+    let response = module.call(get("/"), outbound).await.expect("a response");
+    assert_eq!(read(response.into_body()).await.0, "hello");
+}
