@@ -21,10 +21,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::MethodRouter;
-use http::{HeaderName, HeaderValue, Request, Response, header};
-use http_body_util::BodyExt as _;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, Side};
 use holm_transport::service::{ConnInfo, Service};
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt as _;
 use tower_service::Service as _;
 
 use self::operations::OPERATIONS;

@@ -85,8 +85,8 @@ fn exports(names: &[String]) -> String {
 /// The interface of a handler, up to its version.
 const HANDLER: &str = "wasi:http/incoming-handler@";
 
-/// The largest component: ten times what the largest toolchain (Python's, 20 MB) makes of a small handler is 200 MB, but
-/// it is held in memory while it is checked and compiled.
+/// The largest component: six times what the heaviest toolchain (Python's, 20 MB) makes of a small handler. It is held in
+/// memory while it is checked and compiled.
 const MAX_COMPONENT: u64 = 128 << 20;
 
 #[cfg(test)]

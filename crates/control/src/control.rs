@@ -303,4 +303,4 @@ const TOKEN_FILE: &str = "token";
 const KEY_FILE: &str = "token.key";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

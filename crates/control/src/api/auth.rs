@@ -6,8 +6,8 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
 use holm_model::ids::SiteName;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Api;
 use super::problem::Failure;
@@ -29,9 +29,9 @@ pub(super) async fn authorise(
     }
     let params = params.map_err(|error| Failure::new(StatusCode::NOT_FOUND, "not-found", error.body_text()))?;
     for (_, value) in params.iter().filter(|(name, _)| *name == "site") {
-        let site = value.parse::<SiteName>().map_err(|error| {
-            Failure::new(StatusCode::NOT_FOUND, "no-such-site", error.to_string())
-        })?;
+        let site = value
+            .parse::<SiteName>()
+            .map_err(|error| Failure::new(StatusCode::NOT_FOUND, "no-such-site", error.to_string()))?;
         covers(&claims, &site)?;
     }
     request.extensions_mut().insert(Arc::new(claims));
@@ -56,9 +56,8 @@ fn claims(api: &Api, headers: &HeaderMap) -> Result<Claims, Failure> {
     };
     let token = field.to_str().ok().and_then(bearer);
     let checked = token.ok_or(crate::token::TokenError::Malformed).and_then(|token| api.control.tokens().check(token));
-    checked.map_err(|error| {
-        unauthorised(&error.to_string(), HeaderValue::from_static("Bearer error=\"invalid_token\""))
-    })
+    checked
+        .map_err(|error| unauthorised(&error.to_string(), HeaderValue::from_static("Bearer error=\"invalid_token\"")))
 }
 
 /// `Bearer TOKEN`; the scheme's case does not matter (RFC 9110 §11.1).

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use holm_transport::service::ConnInfo;
 use http::uri::Authority;
 use http::{Request, StatusCode, header};
-use holm_transport::service::ConnInfo;
 
 use super::problem::Failure;
 
@@ -29,6 +29,7 @@ pub(super) fn check<B>(request: &Request<B>, connection: &ConnInfo, allowed: &[S
     if local {
         return Ok(());
     }
-    let detail = format!("this listener is for this machine alone: ask for localhost, 127.0.0.1 or [::1], not `{host}`");
+    let detail =
+        format!("this listener is for this machine alone: ask for localhost, 127.0.0.1 or [::1], not `{host}`");
     Err(Failure::new(StatusCode::MISDIRECTED_REQUEST, "other-host", detail))
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
 use holm_model::ids::SiteName;
 use holm_model::units::HumanDuration;
+use http::{HeaderValue, StatusCode, header};
 
 use super::Api;
 use super::auth::covers;

@@ -21,7 +21,8 @@ pub(super) fn value() -> Value {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = describe(operation);
     }
-    let schemas: Value = serde_json::from_str(include_str!("schemas.json")).expect("invariant: a constant that is tested");
+    let schemas: Value =
+        serde_json::from_str(include_str!("schemas.json")).expect("invariant: a constant that is tested");
     json!({
         "openapi": "3.1.0",
         "info": {

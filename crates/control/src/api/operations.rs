@@ -185,7 +185,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             answer(200, Output::Nothing, "It was here already"),
             answer(201, Output::Nothing, "It is stored"),
             problem(404, "The path does not name a digest"),
-            problem(409, "The upload does not go on where it ended (Upload-Offset says where), or another is under way"),
+            problem(
+                409,
+                "The upload does not go on where it ended (Upload-Offset says where), or another is under way",
+            ),
             problem(413, "It is too large"),
             problem(422, "The bytes have another digest"),
         ],

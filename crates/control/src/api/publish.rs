@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
 use holm_model::ids::SiteName;
 use holm_model::limits::MAX_MANIFEST;
 use holm_model::manifest::{Manifest, parse};
+use http::StatusCode;
 
 use super::Api;
 use super::auth::audit;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::StatusCode;
 use holm_model::ids::SiteName;
 use holm_model::purge::{InvalidSelector, PurgeMode, Selector};
+use http::StatusCode;
 
 use super::Api;
 use super::auth::audit;
@@ -39,9 +39,8 @@ pub(super) async fn create(
 
 /// The request's selectors in the order in which they enter the log.
 fn selectors(request: &PurgeRequest) -> Result<Vec<Selector>, Failure> {
-    let invalid = |error: InvalidSelector| {
-        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-selector", error.to_string())
-    };
+    let invalid =
+        |error: InvalidSelector| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-selector", error.to_string());
     let count = request.urls.len() + request.tags.len() + request.prefixes.len();
     if count > holm_model::limits::MAX_PURGE_SELECTORS {
         return Err(PurgeError::TooManySelectors(count).into());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
 use holm_model::ids::{ReleaseNumber, SiteName};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Api;
 use super::auth::audit;
@@ -26,10 +26,7 @@ pub(super) async fn list(
 }
 
 /// `GET /v1/sites/{site}/releases`.
-pub(super) async fn releases(
-    State(api): State<Arc<Api>>,
-    Path(site): Path<SiteName>,
-) -> Result<Response, Failure> {
+pub(super) async fn releases(State(api): State<Arc<Api>>, Path(site): Path<SiteName>) -> Result<Response, Failure> {
     let releases = api.blocking(move |control| control.releases(&site)).await??;
     Ok(json(StatusCode::OK, &releases))
 }

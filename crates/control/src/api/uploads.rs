@@ -9,9 +9,9 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use holm_model::ids::Digest;
 use holm_model::limits::MAX_BLOB;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::auth::audit;
 use super::problem::Failure;

@@ -111,6 +111,9 @@ impl Upload {
         }
         self.file.sync_all().map_err(|source| self.failed("sync", source))?;
         fs::rename(&self.path, &self.target).map_err(|source| self.failed("rename", source))?;
+        // The name too, not only the bytes: who uploaded is told that it is durable.
+        let folder = self.target.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| self.failed("sync", source))?;
         Ok(self.length)
     }
 

@@ -1,3 +1,5 @@
+//! Releases, activation and what nodes are told.
+
 use std::fs;
 use std::sync::Barrier;
 
@@ -99,7 +101,10 @@ fn the_life_of_a_site() {
     let shown: Vec<_> = releases.iter().map(|release| (release.release.get(), release.active)).collect();
     assert_eq!(shown, [(1, true), (2, false), (3, false)]);
     let sites = control.sites().unwrap();
-    assert_eq!((sites[0].hosts.as_slice(), sites[0].active, sites[0].latest), (&["a.example".to_owned()][..], Some(number(1)), number(3)));
+    assert_eq!(
+        (sites[0].hosts.as_slice(), sites[0].active, sites[0].latest),
+        (&["a.example".to_owned()][..], Some(number(1)), number(3))
+    );
     assert_eq!(sites[0].previous, Some(number(3)));
 
     let before = control.last_seq();
@@ -243,7 +248,10 @@ fn concurrent_purges_have_one_order() {
     assert_eq!(seqs, (1..=expected.len() as u64).collect::<Vec<_>>());
     assert_eq!(log.iter().map(|entry| entry.selector.clone()).collect::<Vec<_>>(), expected);
     assert!(log.windows(2).all(|pair| pair[0].time <= pair[1].time));
-    assert_eq!((control.last_seq(), *control.head().borrow(), control.oldest_seq().unwrap()), (after, after, Seq::new(1)));
+    assert_eq!(
+        (control.last_seq(), *control.head().borrow(), control.oldest_seq().unwrap()),
+        (after, after, Seq::new(1))
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tokens: what is accepted and what is refused.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -25,7 +27,8 @@ fn only_our_own_tokens_are_believed() {
     let (head, rest) = good.split_once('.').unwrap();
     let (body, signature) = rest.split_once('.').unwrap();
     let public = keys.checking.try_get_as_bytes().unwrap().to_vec();
-    let symmetric = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(60), &EncodingKey::from_secret(&public));
+    let symmetric =
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(60), &EncodingKey::from_secret(&public));
     let check = |token: &str, expected: Result<(), TokenError>| {
         assert_eq!(keys.check(token).map(|_| ()), expected, "{token}");
     };
@@ -36,7 +39,8 @@ fn only_our_own_tokens_are_believed() {
     check(&symmetric.unwrap(), Err(TokenError::Signature));
     check(&format!("{}.{body}.", part(r#"{"alg":"none","typ":"JWT"}"#)), Err(TokenError::Malformed));
     check(&format!("{}.{body}.{signature}", part(r#"{"alg":"HS256"}"#)), Err(TokenError::Signature));
-    let widened = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Claims { scopes: vec![Scope::Admin], ..claims(60) }).unwrap());
+    let widened =
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Claims { scopes: vec![Scope::Admin], ..claims(60) }).unwrap());
     check(&format!("{head}.{widened}.{signature}"), Err(TokenError::Signature));
     check(&format!("{head}.{body}.{}", part("x")), Err(TokenError::Signature));
     check(&format!("{head}.{body}"), Err(TokenError::Malformed));
