@@ -52,7 +52,7 @@ impl Body {
         }
         match side {
             Side::Client => Self(Repr::Hyper(incoming)),
-            side => Self::stream(IncomingBody { incoming, side }),
+            side => Self::stream(IncomingBody { incoming: Some(incoming), side }),
         }
     }
 
@@ -132,10 +132,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Repr::Empty => Poll::Ready(None),
             Repr::Full(bytes) => {
@@ -145,6 +142,10 @@ impl HttpBody for Body {
             }
             Repr::Hyper(incoming) => {
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
+                if matches!(frame, Some(Err(_))) {
+                    // hyper would say so again and again.
+                    self.0 = Repr::Empty;
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::from_hyper(&error, Side::Client))))
             }
             Repr::Stream(stream) => stream.as_mut().poll_frame(cx),
@@ -339,10 +340,7 @@ impl HttpBody for ChannelBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -377,9 +375,9 @@ impl HttpBody for ChannelBody {
     }
 }
 
-/// hyper's body from an upstream.
+/// hyper's body from an upstream, until it fails.
 struct IncomingBody {
-    incoming: hyper::body::Incoming,
+    incoming: Option<hyper::body::Incoming>,
     side: Side,
 }
 
@@ -387,21 +385,22 @@ impl HttpBody for IncomingBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let side = self.side;
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
+        if matches!(frame, Some(Err(_))) {
+            self.incoming = None;
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::from_hyper(&error, side))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 

@@ -29,9 +29,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
 /// Makes a head fit to send: no connection-specific fields, and a Content-Length where the body's length is known.
 /// Returns the length that the body must have.
 pub(crate) fn prepare(headers: &mut HeaderMap, body_length: Option<u64>) -> Result<Option<u64>, BadHead> {
-    for name in &CONNECTION_FIELDS {
-        headers.remove(name);
-    }
+    strip_connection(headers);
     if headers.get(TE).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"trailers")) {
         headers.remove(TE);
     }
@@ -42,6 +40,13 @@ pub(crate) fn prepare(headers: &mut HeaderMap, body_length: Option<u64>) -> Resu
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(body_length)
+}
+
+/// Takes away what is about a connection of HTTP/1.1: where the others find it, they take the message for malformed.
+pub(crate) fn strip_connection(fields: &mut HeaderMap) {
+    for name in &CONNECTION_FIELDS {
+        fields.remove(name);
+    }
 }
 
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {

@@ -9,6 +9,8 @@ pub mod listen;
 pub mod server;
 pub mod service;
 pub mod shutdown;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod workers;
 

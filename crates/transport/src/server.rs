@@ -11,8 +11,8 @@ mod outgoing;
 mod patience;
 mod upgrade;
 
-pub(crate) use self::gate::Gate;
 pub use self::accept::{serve_clear, serve_tls};
+pub(crate) use self::gate::Gate;
 pub use self::limits::ServerLimits;
 
 #[cfg(test)]

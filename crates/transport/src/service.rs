@@ -15,11 +15,7 @@ use crate::body::Body;
 /// means that the client left.
 pub trait Service: Clone + Send + Sync + 'static {
     /// Answers one request.
-    fn call(
-        &self,
-        request: Request<Body>,
-        connection: &Arc<ConnInfo>,
-    ) -> impl Future<Output = Response<Body>> + Send;
+    fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// What is known of a connection.

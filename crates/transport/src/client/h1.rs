@@ -1,12 +1,14 @@
 //! HTTP/1.1 to a peer: one request at a time on a connection that is used again.
 
+use std::error::Error;
+
 use http::{Request, Response, StatusCode};
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::{ClientError, ClientErrorKind};
-use crate::body::{Body, Side};
+use crate::body::{Body, BodyError, Side};
 use crate::service::Upgrade;
 
 /// An HTTP/1.1 connection.
@@ -72,7 +74,7 @@ pub(super) fn from_hyper(mut failure: TrySendError<Request<Body>>) -> ClientErro
     }
     let error = failure.into_error();
     let words = super::error::chain(&error);
-    let kind = if error.is_user() && words.contains("body") {
+    let kind = if error.is_body_write_aborted() || has_cause::<BodyError>(&error) {
         ClientErrorKind::RequestBody
     } else if error.is_parse_too_large() {
         ClientErrorKind::TooLarge
@@ -89,6 +91,20 @@ pub(super) fn from_hyper(mut failure: TrySendError<Request<Body>>) -> ClientErro
 }
 
 fn is_reset(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset)
+    find_cause::<std::io::Error>(error).is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset)
+}
+
+fn has_cause<E: Error + 'static>(error: &hyper::Error) -> bool {
+    find_cause::<E>(error).is_some()
+}
+
+fn find_cause<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -1,16 +1,22 @@
 //! HTTP/2 to a peer: many requests at once on one connection.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use holm_model::limits::MAX_HEAD_BYTES;
 use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::{ClientError, ClientErrorKind};
 use super::h1::from_hyper;
-use crate::body::{Body, Side};
+use crate::body::{Body, BodyError, Side};
 
 /// An HTTP/2 connection; clones share it.
 #[derive(Debug, Clone)]
@@ -55,8 +61,48 @@ impl Http2 {
     /// # Errors
     /// See [`ClientError`]; the request comes back if it was not sent.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
-        let response = self.sender.clone().try_send_request(request).await.map_err(from_hyper)?;
+        let failure = Failure::default();
+        let request = if http_body::Body::is_end_stream(request.body()) {
+            request
+        } else {
+            request.map(|body| Body::stream(Watched { body, failure: Arc::clone(&failure) }))
+        };
+        let sent = self.sender.clone().try_send_request(request).await.map_err(from_hyper);
+        let response = sent.map_err(|error| match failure.lock().take() {
+            // hyper knows of a stream that was reset, and no more why.
+            Some(cause) => ClientError::sent(ClientErrorKind::RequestBody, cause),
+            None => error,
+        })?;
         Ok(response.map(|body| Body::incoming(body, Side::Upstream)))
+    }
+}
+
+/// A request's body that tells how it failed.
+struct Watched {
+    body: Body,
+    failure: Failure,
+}
+
+type Failure = Arc<Mutex<Option<BodyError>>>;
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(error)) = &frame {
+            *self.failure.lock() = Some(error.clone());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

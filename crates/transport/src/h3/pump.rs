@@ -16,6 +16,7 @@ use tokio_util::sync::DropGuard;
 
 use super::quic;
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
+use crate::fields::strip_connection;
 
 /// The receiving half of an h3 request stream.
 pub(super) trait Receive: Send + Unpin + 'static {
@@ -88,7 +89,8 @@ pub(super) async fn send_body<T: Transmit>(
                 }
             }
             Err(frame) => {
-                let Ok(trailers) = frame.into_trailers() else { continue };
+                let Ok(mut trailers) = frame.into_trailers() else { continue };
+                strip_connection(&mut trailers);
                 stream.trailers(trailers).await.map_err(|_| SendFailure::Peer)?;
                 return finish(stream, left).await;
             }
@@ -197,10 +199,7 @@ impl<R: Receive> HttpBody for ReceivedBody<R> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.ready.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => self.poll_source(cx),

@@ -69,12 +69,7 @@ fn admit(incoming: quinn::Incoming, open: usize, limits: &Limits) -> Option<quin
     Some(incoming)
 }
 
-async fn serve_connection<S: Service>(
-    incoming: quinn::Incoming,
-    local: SocketAddr,
-    service: S,
-    shutdown: Shutdown,
-) {
+async fn serve_connection<S: Service>(incoming: quinn::Incoming, local: SocketAddr, service: S, shutdown: Shutdown) {
     let _open = shutdown.open();
     let peer = incoming.remote_address();
     let connection = match tokio::time::timeout(HEAD_TIMEOUT, incoming).await {

@@ -208,13 +208,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 return Poll::Ready(Ok(()));
             }
             this.follow_answers();
+            if matches!(this.place, Place::Refused | Place::AwaitingUpgrade) {
+                this.gate.park(cx.waker());
+            }
             match this.place {
                 _ if this.cleared > 0 => {}
-                // hyper asks again once it has answered.
                 Place::Refused if this.gate.is_answering() => return Poll::Pending,
                 // For hyper the stream ends here: it shuts down, and then the refusal is written.
                 Place::Refused => return Poll::Ready(Ok(())),
-                // It may send ahead, so that its leaving is seen; within bounds.
+                // The client may send ahead, so that its leaving is seen; within bounds.
                 Place::AwaitingUpgrade if this.held.len() >= MAX_HEAD_BYTES => return Poll::Pending,
                 _ => {
                     if ready!(this.poll_fresh(cx, buf))? {

@@ -17,7 +17,9 @@ fn check(head: &str, expected: Result<Framing, (u16, &str)>) {
         (Scanned::Complete(length, framing), Ok(expected)) => {
             assert_eq!((length, framing), (text.len(), expected), "{head}");
         }
-        (Scanned::Refused(Refusal { status, reason }), Err(expected)) => assert_eq!((status, reason), expected, "{head}"),
+        (Scanned::Refused(Refusal { status, reason }), Err(expected)) => {
+            assert_eq!((status, reason), expected, "{head}")
+        }
         (found, expected) => panic!("{head}: {found:?}, not {expected:?}"),
     }
 }
@@ -43,7 +45,10 @@ fn refused_heads() {
     check(&format!("{post}Content-Length: 5, 5\n\n"), Err((400, "length-invalid")));
     check(&format!("{post}Content-Length: +5\n\n"), Err((400, "length-invalid")));
     check(&format!("{post}Transfer-Encoding: gzip, chunked\n\n"), Err((501, "transfer-encoding-unknown")));
-    check(&format!("{post}Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n"), Err((400, "transfer-encoding-duplicate")));
+    check(
+        &format!("{post}Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n"),
+        Err((400, "transfer-encoding-duplicate")),
+    );
     check("POST / HTTP/1.0\nTransfer-Encoding: chunked\n\n", Err((400, "transfer-encoding-in-http-1.0")));
     check("GET / HTTP/1.1\n\n", Err((400, "host-missing")));
     check("GET / HTTP/1.1\nHost: a\nHost: b\n\n", Err((400, "host-duplicate")));

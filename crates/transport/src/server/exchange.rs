@@ -4,41 +4,48 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use holm_model::limits::MAX_URI_BYTES;
-use http::header::{CONNECTION, HOST, HeaderMap};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::accept::Listener;
 use super::gate::Gate;
 use super::outgoing::{Busy, Outgoing};
 use crate::body::{Body, Side};
 use crate::fields::{self, BadHead};
 use crate::head::{Refusal, is_valid_host, lists};
 use crate::service::{ConnInfo, Service, Upgrade};
+use crate::shutdown::Shutdown;
 
 /// What all requests of a connection share.
 pub(super) struct Exchange<S> {
     service: S,
     info: Arc<ConnInfo>,
     gate: Arc<Gate>,
+    shutdown: Shutdown,
 }
 
 type Answered = Result<Response<Outgoing>, Infallible>;
 
 impl<S: Service> Exchange<S> {
-    pub(super) fn new(service: S, info: ConnInfo, gate: Arc<Gate>) -> Arc<Self> {
-        Arc::new(Self { service, info: Arc::new(info), gate })
+    pub(super) fn new(listener: &Listener<S>, info: ConnInfo, gate: &Arc<Gate>) -> Arc<Self> {
+        let (service, shutdown) = (listener.service.clone(), listener.shutdown.clone());
+        Arc::new(Self { service, info: Arc::new(info), gate: Arc::clone(gate), shutdown })
     }
 
     /// An HTTP/1.1 request, whose head the guard has seen. hyper frames the response and holds it to its length.
     pub(super) fn http1(self: &Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<S> {
         let (this, busy) = (Arc::clone(self), Busy::new(&self.gate));
         async move {
-            let response = match check_target(&request) {
+            let mut response = match check_target(&request) {
                 Ok(()) => this.answer_http1(request).await,
                 Err(refusal) => refusal.to_response(),
             };
-            Ok(response.map(|body| Outgoing::new(body, None, busy)))
+            if this.shutdown.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Outgoing::http1(body, busy)))
         }
     }
 
@@ -48,7 +55,7 @@ impl<S: Service> Exchange<S> {
         async move {
             let for_head = request.method() == Method::HEAD;
             let response = match check_http2(&request) {
-                Ok(()) => this.answer(request).await,
+                Ok(()) => final_only(this.answer(request).await),
                 Err(refusal) => refusal.to_response(),
             };
             Ok(frame_http2(response, for_head, busy))
@@ -63,17 +70,16 @@ impl<S: Service> Exchange<S> {
             request.extensions_mut().insert(Upgrade::new(pending));
             return self.answer_upgrade(request).await;
         }
-        let response = self.answer(request).await;
-        if response.status().is_informational() { misbehaved("unasked-upgrade") } else { response }
+        final_only(self.answer(request).await)
     }
 
     async fn answer_upgrade(&self, request: Request<Incoming>) -> Response<Body> {
         let response = self.answer(request).await;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS if self.gate.grant_upgrade() => response.map(|_| Body::empty()),
-            status => {
+            _ => {
                 self.gate.refuse_upgrade();
-                if status.is_informational() { misbehaved("interim-response") } else { response }
+                final_only(response)
             }
         }
     }
@@ -144,10 +150,15 @@ fn frame_http2(response: Response<Body>, for_head: bool, busy: Busy) -> Response
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let known = if bodiless { None } else { body.exact_len() };
     match fields::prepare(&mut parts.headers, known) {
-        Ok(_) if bodiless => Response::from_parts(parts, Outgoing::new(Body::empty(), None, busy)),
-        Ok(length) => Response::from_parts(parts, Outgoing::new(body, length, busy)),
-        Err(_) => misbehaved("length-invalid").map(|body| Outgoing::new(body, None, busy)),
+        Ok(_) if bodiless => Response::from_parts(parts, Outgoing::http2(Body::empty(), None, busy)),
+        Ok(length) => Response::from_parts(parts, Outgoing::http2(body, length, busy)),
+        Err(_) => misbehaved("length-invalid").map(|body| Outgoing::http2(body, None, busy)),
     }
+}
+
+/// An interim response, or an upgrade that nobody asked for, is no answer.
+fn final_only(response: Response<Body>) -> Response<Body> {
+    if response.status().is_informational() { misbehaved("interim-response") } else { response }
 }
 
 /// The service did what no service may.

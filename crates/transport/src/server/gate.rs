@@ -2,7 +2,9 @@
 //! driver around it run in one task (HTTP/2's requests in tasks of the same thread), so nothing here is contended.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::Waker;
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -28,6 +30,9 @@ pub(crate) struct Gate {
     /// What a client who asked to leave HTTP waits for.
     upgrade: Mutex<Option<oneshot::Sender<UpgradedIo>>>,
     upgrade_granted: AtomicBool,
+    /// The reader who waits until no request is under way.
+    parked: AtomicWaker,
+    is_parked: AtomicBool,
 }
 
 /// What a connection waits for.
@@ -53,6 +58,16 @@ impl Gate {
     /// A request is done with.
     pub(crate) fn leave(&self) {
         self.open.fetch_sub(1, Relaxed);
+        if self.is_parked.load(Relaxed) && !self.is_answering() {
+            self.is_parked.store(false, Relaxed);
+            self.parked.wake();
+        }
+    }
+
+    /// Wakes the reader once no request is under way: hyper, which thinks that it waits for bytes, would not ask again.
+    pub(crate) fn park(&self, reader: &Waker) {
+        self.parked.register(reader);
+        self.is_parked.store(true, Relaxed);
     }
 
     /// Is a request under way?

@@ -39,12 +39,13 @@ impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
 pub(super) async fn serve<S: Service>(stream: impl Stream, info: ConnInfo, listener: &Listener<S>, place: Place) {
     let gate = Arc::new(Gate::default());
     let peer = info.peer;
-    let exchange = Exchange::new(listener.service.clone(), info, Arc::clone(&gate));
+    let exchange = Exchange::new(listener, info, &gate);
     let guard = Guard::new(stream, Arc::clone(&gate));
     let service = service_fn(move |request| exchange.http1(request));
-    let mut connection = builder(&listener.shutdown).serve_connection(TokioIo::new(guard), service);
+    let mut connection = builder().serve_connection(TokioIo::new(guard), service);
     let notice = (&listener.shutdown, Notice::AfterFirst);
-    let end = drive(&mut connection, |connection| connection.graceful_shutdown(), &gate, &listener.limits, notice).await;
+    let end =
+        drive(&mut connection, |connection| connection.graceful_shutdown(), &gate, &listener.limits, notice).await;
     let parts = connection.into_parts();
     let mut guard = parts.io.into_inner();
     match end {
@@ -84,11 +85,9 @@ fn breaks_response(error: &hyper::Error) -> bool {
     error.is_user() || error.is_body_write_aborted()
 }
 
-fn builder(shutdown: &crate::shutdown::Shutdown) -> Builder {
+fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
-        // Connections that were waiting to be accepted when the shutdown began have one request.
-        .keep_alive(!shutdown.is_draining())
         // A client that ends its side has left.
         .half_close(false)
         .max_headers(MAX_HEADERS)

@@ -23,7 +23,7 @@ pub(super) async fn serve<S: Service>(
 ) {
     let gate = Arc::new(Gate::default());
     let peer = info.peer;
-    let exchange = Exchange::new(listener.service.clone(), info, Arc::clone(&gate));
+    let exchange = Exchange::new(listener, info, &gate);
     let service = service_fn(move |request| exchange.http2(request));
     let mut connection = builder(&listener.limits).serve_connection(TokioIo::new(stream), service);
     let notice = (&listener.shutdown, Notice::AtOnce);

@@ -10,11 +10,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::gate::Gate;
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
+use crate::fields::strip_connection;
 
 /// A body as hyper sends it.
 pub(super) struct Outgoing {
     body: Body,
-    /// Bytes that must still come, if that is to be checked.
+    /// Nothing below checks it.
+    strict: bool,
+    /// Bytes that must still come, if the head said so and that is to be checked.
     left: Option<u64>,
     _busy: Busy,
 }
@@ -36,15 +39,24 @@ impl Drop for Busy {
 }
 
 impl Outgoing {
-    /// `length` is what the body is held to.
-    pub(super) fn new(body: Body, length: Option<u64>, busy: Busy) -> Self {
-        Self { body, left: length, _busy: busy }
+    /// As it is: hyper frames it, and holds it to its length.
+    pub(super) fn http1(body: Body, busy: Busy) -> Self {
+        Self { body, strict: false, left: None, _busy: busy }
     }
 
-    fn check(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
-        let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) else { return Ok(()) };
-        *left = left.checked_sub(data.len() as u64).ok_or(BodyError::new(BodyErrorKind::TooLong, Side::Us))?;
-        Ok(())
+    /// Held to `length`, and its trailers to what HTTP/2 allows.
+    pub(super) fn http2(body: Body, length: Option<u64>, busy: Busy) -> Self {
+        Self { body, strict: true, left: length, _busy: busy }
+    }
+
+    fn check(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(trailers) = frame.trailers_mut().filter(|_| self.strict) {
+            strip_connection(trailers);
+        }
+        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+            *left = left.checked_sub(data.len() as u64).ok_or(BodyError::new(BodyErrorKind::TooLong, Side::Us))?;
+        }
+        Ok(frame)
     }
 }
 
@@ -52,12 +64,9 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Poll::Ready(Some(self.check(&frame).map(|()| frame))),
+            Some(Ok(frame)) => Poll::Ready(Some(self.check(frame))),
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None if self.left.is_some_and(|left| left > 0) => {
                 self.left = None;

@@ -24,9 +24,8 @@ impl Identity {
     /// A file can't be read or does not hold what it should, or the key is not the certificate's. The error names the
     /// file and what to do.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|source| TlsError::Read { place: path.display().to_string(), source })
-        };
+        let read =
+            |path: &Path| fs::read(path).map_err(|source| TlsError::Read { place: path.display().to_string(), source });
         let (certificate_pem, key_pem) = (read(certificate)?, read(key)?);
         Self::read(
             Text { place: &certificate.display().to_string(), bytes: &certificate_pem },
@@ -93,7 +92,7 @@ impl fmt::Debug for Identity {
 }
 
 /// The certificates of a PEM text.
-pub(super) fn certificates(place: &str, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(place: &str, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Text { place, bytes }.chain()
 }
 

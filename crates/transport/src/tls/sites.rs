@@ -77,11 +77,7 @@ impl SiteCertificates {
     ///
     /// # Errors
     /// As for [`Identity::from_files`]; all stays as it was.
-    pub fn replace(
-        &self,
-        default: Option<CertificateSource>,
-        sites: Vec<SiteCertificate>,
-    ) -> Result<(), TlsError> {
+    pub fn replace(&self, default: Option<CertificateSource>, sites: Vec<SiteCertificate>) -> Result<(), TlsError> {
         let default = default.map(Loaded::new).transpose()?;
         let sites = sites.into_iter().map(|site| Ok((site.names, Loaded::new(site.source)?)));
         let sites = sites.collect::<Result<Vec<_>, TlsError>>()?;
@@ -107,6 +103,16 @@ impl SiteCertificates {
             self.table.store(Arc::new(sources.table()));
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+impl SiteCertificates {
+    /// The names in the default certificate.
+    pub(crate) fn default_names(&self) -> Vec<String> {
+        let table = self.table.load();
+        let certificate = table.default.as_ref().and_then(|key| key.cert.first());
+        certificate.map(super::identity::dns_names).unwrap_or_default()
     }
 }
 
