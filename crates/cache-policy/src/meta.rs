@@ -196,6 +196,12 @@ impl StoredMeta {
         !self.never_stale && past < self.if_error
     }
 
+    /// May it be served stale from now on, in the background's or an error's stead (RFC 5861)?
+    pub(crate) fn bridges(&self, now: Timestamp) -> bool {
+        let past = self.age(now).saturating_sub(self.lifetime);
+        !self.never_stale && (past < self.while_revalidate || past < self.if_error)
+    }
+
     /// A 304 confirmed the response: `headers` (the stored ones) are brought up to date with those of the 304, and
     /// freshness is counted anew. §3.2, §4.3.4.
     #[must_use]

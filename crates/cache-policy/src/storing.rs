@@ -93,7 +93,7 @@ pub fn storable(
     let meta = StoredMeta::new(status, &directives, headers, rule, times);
     let of_use = meta.ttl(times.received) > 0 && !directives.no_cache;
     let later = lifetime.is_some() || directives.no_cache || directives.public && is_heuristically_cacheable(status);
-    if of_use || (later && has_validator(headers)) || meta.usable_on_error(times.received) {
+    if of_use || (later && has_validator(headers)) || meta.bridges(times.received) {
         return Ok(meta);
     }
     Err(NoStoreReason::NoFreshness)
@@ -177,6 +177,8 @@ mod tests {
         check(&[], 200, &[(CC, "max-age=60, s-maxage=10")], Ok(10));
         check(&[], 200, &[(CC, "max-age=0"), ("etag", "\"a\"")], Ok(0));
         check(&[], 200, &[(CC, "no-cache"), ("etag", "\"a\"")], Ok(0));
+        check(&[], 200, &[(CC, "max-age=0, stale-while-revalidate=5")], Ok(0));
+        check(&[], 200, &[(CC, "max-age=0, stale-if-error=5")], Ok(0));
         check(&[], 404, &[(CC, "max-age=5")], Ok(5));
         check(&[], 500, &[(CC, "max-age=5")], Ok(5));
         check(&[], 302, &[(CC, "max-age=5")], Ok(5));
