@@ -7,7 +7,7 @@ use holm_cache_policy::{
     CacheKey, FetchTimes, NoStoreReason, StoredMeta, VarySpec, VaryValues, extract_tags, storable, strip_for_client,
     write_validators,
 };
-use holm_cache_store::{FillGuard, Object, Scope};
+use holm_cache_store::{FillGuard, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::CacheRule;
 use holm_model::units::Timestamp;
@@ -256,7 +256,9 @@ impl Fetch {
     }
 
     fn insert(&self, key: CacheKey, object: Arc<Object<Stored>>) {
-        if self.ticket.fill.is_spoilt() {
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        let purged = self.node.marks.standing(object.scope(), object.as_of()) == Standing::Hard;
+        if purged || self.ticket.fill.is_spoilt() {
             return;
         }
         let weight = weight(&object);
