@@ -4,6 +4,7 @@ pub mod admin;
 mod api;
 mod blobs;
 pub mod ca;
+pub mod client;
 mod component;
 mod control;
 mod db;
@@ -11,14 +12,11 @@ mod error;
 mod nodes;
 mod purge_log;
 pub mod token;
-pub mod client;
 pub mod wire;
 
 pub use self::api::{ApiOptions, ApiService, api_service};
 pub use self::blobs::Upload;
 pub use self::component::{ComponentError, check_component};
 pub use self::control::{ActiveReleases, Control};
-pub use self::error::{
-    ActivateError, BlobError, OpenError, PublishError, PurgeError, SiteError, StoreError,
-};
+pub use self::error::{ActivateError, BlobError, OpenError, PublishError, PurgeError, SiteError, StoreError};
 pub use self::nodes::{NodeHandle, NodeJoin, Progress};

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use holm_model::limits::MAX_API_BODY;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
@@ -14,8 +15,6 @@ use serde::de::DeserializeOwned;
 
 use super::Api;
 use super::problem::Failure;
-use holm_model::limits::MAX_API_BODY;
-
 use crate::wire::{ActivateRequest, PublishRequest, PurgeRequest};
 
 /// A JSON body.
