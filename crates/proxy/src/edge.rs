@@ -8,7 +8,7 @@ use holm_model::ids::Seq;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
 use holm_transport::service::{ConnInfo, Protocol, Service, Upgrade};
-use http::header::{ALLOW, ALT_SVC, HeaderName, HeaderValue, UPGRADE};
+use http::header::{ALLOW, ALT_SVC, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 
 use crate::address::Authority;
@@ -16,7 +16,7 @@ use crate::answer;
 use crate::collect::{self, Facts};
 use crate::handler::{Handler, HandlerCall};
 use crate::internal::{self, Scheme};
-use crate::node::{Node, Reply, Target};
+use crate::node::{CACHE_STATUS, Node, Reply, Target};
 use crate::report::Report;
 use crate::site::{Site, SiteRoute};
 use crate::{forward, tunnel};
@@ -213,5 +213,4 @@ fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> 
     response
 }
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";

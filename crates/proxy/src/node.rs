@@ -15,6 +15,7 @@ use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
+use http::header::{AGE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ use crate::answer::{self, Source};
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{HopError, NextHop, Way};
-use crate::internal::Scheme;
+use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
@@ -367,6 +368,17 @@ impl Node {
 }
 
 impl Role {
+    /// Makes places in stored headers for the fields that each answer has values of its own for: the copy that an answer
+    /// is made of then has room for them, and need not grow.
+    pub(crate) fn reserve(self, headers: &mut HeaderMap) {
+        let own = match self {
+            Self::Edge => CACHE_STATUS,
+            Self::Shield => internal::AS_OF,
+        };
+        headers.insert(AGE, HeaderValue::from_static("0"));
+        headers.insert(own, HeaderValue::from_static("0"));
+    }
+
     /// The label of `tier` in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -427,6 +439,9 @@ impl Target<'_> {
 const fn float(number: u64) -> f64 {
     number as f64
 }
+
+/// RFC 9211.
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Fills under way may hold one part in so many of a node's memory; the rest is the cache's.
 const FILL_SHARE: u64 = 4;

@@ -119,6 +119,7 @@ impl Fetch {
         if self.node.role == Role::Edge {
             strip_for_client(&mut headers);
         }
+        self.node.role.reserve(&mut headers);
         let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
         let renewed = Object::new(Stored::Response(Arc::new(head)), object.body().clone(), scope, as_of);
         let renewed = Arc::new(renewed);
@@ -150,7 +151,9 @@ impl Fetch {
             (spec, values)
         });
         let key = vary.as_ref().map_or(self.primary, |(spec, values)| self.variant_key(spec, values));
-        let head = StoredResponse { status, headers: std::mem::take(headers), meta, vary };
+        let mut headers = std::mem::take(headers);
+        self.node.role.reserve(&mut headers);
+        let head = StoredResponse { status, headers, meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key })
     }
 
