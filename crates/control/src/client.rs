@@ -82,13 +82,14 @@ impl Client {
         self.base.scheme() == "http" && !loopback
     }
 
-    /// Makes a release of `site`, whose content is there already.
+    /// Makes a release of `site`, whose content is there already. A server makes none where the latest is the same, so a
+    /// call whose answer was lost is repeated like a read.
     ///
     /// # Errors
     /// The manifest or the content is refused; see [`ClientError`] for the others.
     pub async fn publish(&self, site: &SiteName, request: &PublishRequest) -> Result<ReleaseSummary, ClientError> {
         let call = Call::post(self.url(&["v1", "sites", site.as_str(), "releases"])).json(request)?;
-        self.fetch(call.timeout(LONG_CALL)).await
+        self.fetch(call.repeat(Repeat::Always).timeout(LONG_CALL)).await
     }
 
     /// Serves `request.release` of `site` from now on if `expected` is the one that is active now.

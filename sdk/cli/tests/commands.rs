@@ -193,7 +193,7 @@ fn a_cluster_must_be_known_and_let_us_in() {
     let context = |pid: u32, admin: &str| {
         let token = cluster.control.token_file().display().to_string();
         let context = serde_json::json!({ "admin": admin, "token_file": token, "pid": pid });
-        cluster.write("state/holm/context.json", &context.to_string());
+        cluster.write("state/holm/up/1.json", &context.to_string());
     };
     context(std::process::id(), &cluster.admin);
     run("nodes").ok("node");
