@@ -7,8 +7,8 @@ use crate::units::ByteSize;
 /// The longest request or response head (start line and header fields) that is read.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// The most header fields in one head.
-pub const MAX_HEADERS: usize = 128;
+/// The most header fields in one head: as many as hyper reads without an allocation for each head.
+pub const MAX_HEADERS: usize = 100;
 
 /// The longest request target, as in nginx's largest buffer by default, doubled.
 pub const MAX_URI_BYTES: usize = 16 << 10;

@@ -183,7 +183,11 @@ impl Fixture {
     }
 
     pub(crate) fn tls(config: Arc<ServerConfig>) -> Self {
-        Self::on(listener(), Some(config), ServerLimits::default(), Shutdown::new())
+        Self::tls_within(config, ServerLimits::default())
+    }
+
+    pub(crate) fn tls_within(config: Arc<ServerConfig>, limits: ServerLimits) -> Self {
+        Self::on(listener(), Some(config), limits, Shutdown::new())
     }
 
     pub(crate) fn on(
@@ -243,6 +247,16 @@ impl Raw {
         let tcp = in_time(TcpStream::connect(addr)).await.expect("a connection");
         tcp.set_nodelay(true).expect("a socket");
         Self { tcp, read: Vec::new() }
+    }
+
+    /// Waits until nobody listens there any more.
+    pub(crate) async fn until_refused(addr: SocketAddr) {
+        in_time(async {
+            while TcpStream::connect(addr).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {

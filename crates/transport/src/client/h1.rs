@@ -24,10 +24,7 @@ impl Http1 {
     /// The connection is gone already.
     pub async fn handshake(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ClientError> {
         let mut builder = http1::Builder::new();
-        builder
-            .max_headers(holm_model::limits::MAX_HEADERS)
-            .max_buf_size(2 * holm_model::limits::MAX_HEAD_BYTES)
-            .ignore_invalid_headers_in_responses(false);
+        builder.max_buf_size(2 * holm_model::limits::MAX_HEAD_BYTES).ignore_invalid_headers_in_responses(false);
         let (sender, connection) = builder
             .handshake(TokioIo::new(io))
             .await

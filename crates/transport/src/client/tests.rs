@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ClientErrorKind, Connection, Dialer, Http1, Security, Target};
-use crate::body::{Body, BodyError, BodyErrorKind, Side};
+use crate::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
 use crate::server::ServerLimits;
 use crate::service::Upgrade;
 use crate::testing::{Fixture, count, in_time, listener, written};
@@ -56,6 +57,49 @@ async fn a_connection_is_used_again() {
     server.ended().await;
     let mut error = in_time(connection.send(get("/hello"))).await.expect_err("closed");
     assert!(!error.sent && error.take_request().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_under_back_pressure() {
+    let authority = Authority::generate("test").expect("an authority");
+    let identity = authority.issue_server(&["a.test"]).expect("a certificate");
+    let certificates = SiteCertificates::new(identity).expect("certificates");
+    let secure = Fixture::tls(server_config(Arc::new(certificates)).expect("a configuration"));
+    let clear = Fixture::clear(ServerLimits::default());
+    let tls = origin_client_config(Some(authority.ca_pem().as_bytes())).expect("a configuration");
+    let dialer = Dialer::new(Some(tls), Duration::from_secs(10));
+    let named = Security::Tls { server_name: "a.test".to_owned() };
+    // What may be under way: windows and buffers of both sides; sockets' buffers grow by themselves.
+    for (target, bound) in [(target(clear.addr, Security::Clear), 48 << 20), (target(secure.addr, named), 16 << 20)] {
+        let connection = dialer.dial(&target).await.expect("a connection");
+        in_time(echo_much(connection, bound)).await;
+    }
+}
+
+/// Sends and receives as much as is under way at most, several times over.
+async fn echo_much(mut connection: Connection, bound: u64) {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let total = 4 * bound;
+    let body = written(async move |mut body: BodySender| {
+        let chunk = Bytes::from((0..=255_u8).cycle().take(64 << 10).collect::<Vec<_>>());
+        while counted.load(Ordering::Relaxed) < total {
+            body.send_data(chunk.clone()).await.expect("still wanted");
+            counted.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        body.finish().await.expect("still wanted");
+    });
+    let uri = if matches!(connection, Connection::Http2(_)) { "https://a.test/echo" } else { "/echo" };
+    let response = connection.send(request(Method::POST, uri, body)).await.expect("a response");
+    let (mut body, mut received) = (response.into_body(), 0_u64);
+    while let Some(frame) = body.frame().await {
+        let data = frame.expect("no error").into_data().expect("data");
+        assert!(data.first().is_none_or(|byte| u64::from(*byte) == received % 256), "at {received}");
+        received += data.len() as u64;
+        let under_way = sent.load(Ordering::Relaxed) - received;
+        assert!(under_way <= bound, "{under_way} bytes under way at {received}");
+    }
+    assert_eq!(received, total);
 }
 
 #[tokio::test]

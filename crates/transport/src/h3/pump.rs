@@ -44,7 +44,11 @@ pub(super) struct Hold {
 pub(super) async fn receive_body<R: Receive>(stream: R, length: Option<u64>, side: Side, hold: Hold) -> Body {
     let mut body =
         ReceivedBody { source: Some((stream, hold)), phase: Phase::Data, left: length, side, ready: VecDeque::new() };
-    poll_fn(|cx| Poll::Ready(body.peek(cx))).await;
+    poll_fn(|cx| {
+        body.peek(cx);
+        Poll::Ready(())
+    })
+    .await;
     body.into_body()
 }
 

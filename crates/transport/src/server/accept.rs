@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::limits::ServerLimits;
 use super::{http1, http2};
@@ -19,8 +20,8 @@ use crate::shutdown::{OpenConnection, Shutdown};
 use crate::tls::{H2, peer_name};
 
 /// Serves HTTP/1.1 in the clear from the current runtime. Once `shutdown` begins, connections that wait to be accepted
-/// still are, the listener closes, and it returns when all requests under way are answered; dropping it, with the runtime,
-/// ends them at once. Connections that have left HTTP are not waited for, but `shutdown` counts them.
+/// still are, the listener closes, and it returns when all requests under way are answered and all connections that have
+/// left HTTP are closed, however long that takes; dropping it, with the runtime, ends them at once.
 ///
 /// # Errors
 /// The socket can't be used.
@@ -58,6 +59,7 @@ pub(super) struct Listener<S> {
 /// A connection's place among those that are open.
 pub(super) struct Place {
     _counted: OpenConnection,
+    _waited_for: TaskTrackerToken,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -74,9 +76,9 @@ async fn serve<S: Service>(
     let listener = Arc::new(Listener { service, shutdown: shutdown.clone(), limits, tls });
     let connections = TaskTracker::new();
     let start = |tcp, peer, permit| {
-        let place = Place { _counted: shutdown.open(), _permit: permit };
+        let place = Place { _counted: shutdown.open(), _waited_for: connections.token(), _permit: permit };
         let listener = Arc::clone(&listener);
-        connections.spawn(async move { listener.serve_connection(tcp, peer, place).await });
+        tokio::spawn(async move { listener.serve_connection(tcp, peer, place).await });
     };
     let mut draining = pin!(shutdown.draining());
     while let Either::Left(((permit, (tcp, peer)), _)) = select(pin!(next(&socket, &places)), draining.as_mut()).await {

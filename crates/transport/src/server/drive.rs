@@ -29,8 +29,14 @@ pub(super) enum End {
 pub(super) enum Notice {
     /// At once: it may still take requests that are on their way.
     AtOnce,
-    /// Not before its first request: told earlier, it would close.
-    AfterFirst,
+    /// Not before its first request, nor while another one arrives: told then, it would close.
+    BetweenRequests,
+}
+
+impl Notice {
+    fn is_due(self, gate: &Gate) -> bool {
+        self == Self::AtOnce || (gate.was_used() && !gate.has_begun_head())
+    }
 }
 
 /// Polls `connection` to its end; `wind_down` makes it end by itself as soon as it can.
@@ -58,7 +64,7 @@ where
             if begin.poll_just_begun(cx) {
                 patience.leave();
             }
-            if begin.begun && !told && (notice == Notice::AtOnce || gate.was_used()) {
+            if begin.begun && !told && notice.is_due(gate) {
                 told = true;
                 wind_down(Pin::new(connection));
                 continue;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holm_model::limits::{MAX_HEAD_BYTES, MAX_HEADERS};
+use holm_model::limits::MAX_HEAD_BYTES;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -43,7 +43,7 @@ pub(super) async fn serve<S: Service>(stream: impl Stream, info: ConnInfo, liste
     let guard = Guard::new(stream, Arc::clone(&gate));
     let service = service_fn(move |request| exchange.http1(request));
     let mut connection = builder().serve_connection(TokioIo::new(guard), service);
-    let notice = (&listener.shutdown, Notice::AfterFirst);
+    let notice = (&listener.shutdown, Notice::BetweenRequests);
     let end =
         drive(&mut connection, |connection| connection.graceful_shutdown(), &gate, &listener.limits, notice).await;
     let parts = connection.into_parts();
@@ -85,14 +85,14 @@ fn breaks_response(error: &hyper::Error) -> bool {
     error.is_user() || error.is_body_write_aborted()
 }
 
+/// `max_headers` stays as it is (and is the guard's limit too): set, it would cost an allocation for each request; and
+/// `pipeline_flush` off: on, every body would be copied to stand beside its head, which `writev` does without.
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
         // A client that ends its side has left.
         .half_close(false)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(2 * MAX_HEAD_BYTES)
-        .pipeline_flush(true)
         // The guard and the driver watch the time.
         .header_read_timeout(None);
     builder

@@ -66,3 +66,33 @@ async fn a_connection_may_still_bring_its_first_request() {
     assert_eq!(in_time(silent.rest()).await, "");
     server.ended().await;
 }
+
+#[tokio::test]
+async fn a_request_that_has_begun_to_arrive_is_answered() {
+    let server = Fixture::clear(ServerLimits::default());
+    let mut client = server.connect().await;
+    client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /info HT").await;
+    assert_eq!(client.answer().await, "200 hello");
+    server.shutdown.begin();
+    // So the server has noticed.
+    Raw::until_refused(server.addr).await;
+    client.send("TP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("h1"), "{answer}");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_has_left_http_is_waited_for() {
+    let server = Fixture::clear(ServerLimits::default());
+    let mut client = server.connect().await;
+    client.ask("GET /upgrade HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: echo").await;
+    client.until("\r\n\r\n").await;
+    server.shutdown.begin();
+    Raw::until_refused(server.addr).await;
+    client.send("still here").await;
+    assert_eq!(client.exactly(10).await, "still here");
+    assert_eq!(server.shutdown.connections(), 1);
+    drop(client);
+    server.ended().await;
+}

@@ -33,6 +33,15 @@ async fn refused_requests() {
 }
 
 #[tokio::test]
+async fn a_head_may_have_a_hundred_fields() {
+    let server = Fixture::clear(ServerLimits::default());
+    let mut client = server.connect().await;
+    client.ask(&format!("GET /hello HTTP/1.1\nHost: a{}", "\nX: x".repeat(99))).await;
+    assert_eq!(client.answer().await, "200 hello");
+    check(&server, &format!("GET /hello HTTP/1.1\nHost: a{}", "\nX: x".repeat(100)), "431").await;
+}
+
+#[tokio::test]
 async fn nothing_after_a_refused_head_is_a_request() {
     let server = Fixture::clear(ServerLimits::default());
     let smuggled = "GET /hello HTTP/1.1\nHost: a";

@@ -1,6 +1,7 @@
 //! HTTP/2: what hyper does for us, and what it leaves to us.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
@@ -8,6 +9,7 @@ use http::{Method, Request, Response};
 
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::client::{ClientError, Connection, Dialer, Http2, Security, Target};
+use crate::server::ServerLimits;
 use crate::testing::{Fixture, count, in_time, written};
 use crate::tls::{Authority, SiteCertificates, origin_client_config, server_config};
 
@@ -17,17 +19,21 @@ struct Started {
 }
 
 async fn start() -> Started {
+    start_within(ServerLimits::default()).await
+}
+
+async fn start_within(limits: ServerLimits) -> Started {
     let authority = Authority::generate("test").expect("an authority");
     let identity = authority.issue_server(&["a.test"]).expect("a certificate");
     let certificates = Arc::new(SiteCertificates::new(identity).expect("certificates"));
-    let server = Fixture::tls(server_config(certificates).expect("a configuration"));
+    let server = Fixture::tls_within(server_config(certificates).expect("a configuration"), limits);
     let tls = origin_client_config(Some(authority.ca_pem().as_bytes())).expect("a configuration");
     let target = Target {
         host: "127.0.0.1".to_owned(),
         port: server.addr.port(),
         security: Security::Tls { server_name: "a.test".to_owned() },
     };
-    let dialed = Dialer::new(Some(tls), std::time::Duration::from_secs(10)).dial(&target).await;
+    let dialed = Dialer::new(Some(tls), Duration::from_secs(10)).dial(&target).await;
     let Ok(Connection::Http2(client)) = dialed else { panic!("no HTTP/2: {dialed:?}") };
     Started { server, client }
 }
@@ -145,3 +151,33 @@ async fn idle_connections_end_with_the_server() {
     server.ended().await;
     assert!(client.is_closed());
 }
+
+#[tokio::test]
+async fn idle_connections_end() {
+    let limits = ServerLimits { idle: SOON, linger: SOON, ..ServerLimits::default() };
+    let Started { mut server, client } = start_within(limits).await;
+    let running = tokio::spawn({
+        let client = client.clone();
+        async move { summary(client.send(get("/slow")).await).await }
+    });
+    assert_eq!(server.told().await, "slow");
+    // Longer than any limit: that time passes is what is tested.
+    tokio::time::sleep(3 * SOON).await;
+    server.go();
+    assert_eq!(in_time(running).await.expect("no panic"), "200 4");
+    server.emptied().await;
+    assert!(client.is_closed());
+}
+
+#[tokio::test]
+async fn clients_that_say_nothing() {
+    let limits = ServerLimits { handshake: SOON, head: SOON, linger: SOON, ..ServerLimits::default() };
+    let Started { server, client } = start_within(limits).await;
+    // The client has said that it speaks HTTP/2, and no more.
+    server.emptied().await;
+    assert!(client.is_closed());
+    let silent = server.connect().await;
+    assert_eq!(silent.rest().await, "");
+}
+
+const SOON: Duration = Duration::from_millis(100);
