@@ -257,10 +257,13 @@ fn collect(
     shutdown: &Shutdown,
     name: NodeName,
 ) {
-    let (telemetry, node, handlers) = (Arc::clone(telemetry), Arc::clone(node), Arc::clone(handlers));
+    // Node and handlers hold the control plane, which must not hold them.
+    let (telemetry, node, handlers) = (Arc::clone(telemetry), Arc::downgrade(node), Arc::downgrade(handlers));
     let shutdown = shutdown.clone();
     control.on_collect(Box::new(move || {
-        let registry = telemetry.registry();
+        let (registry, Some(node), Some(handlers)) = (telemetry.registry(), node.upgrade(), handlers.upgrade()) else {
+            return;
+        };
         node.collect(&name, registry);
         handlers.collect(registry);
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]

@@ -115,6 +115,11 @@ impl ShieldNode {
 }
 
 fn collect(control: &Control, telemetry: &Arc<Telemetry>, node: &Arc<Node>, name: NodeName) {
-    let (telemetry, node) = (Arc::clone(telemetry), Arc::clone(node));
-    control.on_collect(Box::new(move || node.collect(&name, telemetry.registry())));
+    // The node holds the control plane, which must not hold the node.
+    let (telemetry, node) = (Arc::clone(telemetry), Arc::downgrade(node));
+    control.on_collect(Box::new(move || {
+        if let Some(node) = node.upgrade() {
+            node.collect(&name, telemetry.registry());
+        }
+    }));
 }

@@ -143,7 +143,6 @@ impl Node {
         registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
         registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
-        registry.set(names::PURGE_APPLIED_SEQ, &[node], float(self.marks.applied().get()));
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?
