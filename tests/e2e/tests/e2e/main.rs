@@ -1,0 +1,3 @@
+//! End to end: `holm` between clients and origins that we did not write.
+
+mod chain;
