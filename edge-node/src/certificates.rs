@@ -15,7 +15,9 @@ pub(crate) async fn keep(certificates: Arc<SiteCertificates>, default: Certifica
         let named = named(&node);
         let (certificates, default) = (Arc::clone(&certificates), default.clone());
         let changed = named != known;
-        let work = tokio::task::spawn_blocking(move || bring_up_to_date(&certificates, changed.then_some((default, named.clone())), named));
+        let work = tokio::task::spawn_blocking(move || {
+            bring_up_to_date(&certificates, changed.then_some((default, named.clone())), named)
+        });
         // What can't be read now is tried again with the next change; it has been told.
         known = work.await.unwrap_or_default();
     }

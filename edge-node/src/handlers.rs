@@ -8,7 +8,8 @@ use holm_proxy::{Handler, HandlerCall, HandlerFault, HandlerLoader, Node};
 use holm_telemetry::Registry;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, Side};
 use holm_wasm_host::{
-    GuestBody, GuestBodyError, HandlerModule, Host, HostConfig, Outbound, OutboundConfig, OutboundError, OutboundFailure,
+    GuestBody, GuestBodyError, HandlerModule, Host, HostConfig, Outbound, OutboundConfig, OutboundError,
+    OutboundFailure,
 };
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Request, Response, StatusCode};
@@ -60,7 +61,8 @@ impl std::fmt::Debug for Handlers {
 
 impl HandlerLoader for Handlers {
     fn load(&self, site: &str, name: &str, spec: &HandlerSpec, component: &[u8]) -> Result<Arc<dyn Handler>, String> {
-        let module = self.host.load(site, name, spec, component).map_err(|error| format!("[handlers.{name}]: {error}"))?;
+        let module =
+            self.host.load(site, name, spec, component).map_err(|error| format!("[handlers.{name}]: {error}"))?;
         Ok(Arc::new(Runnable { module, fetcher: Arc::clone(&self.fetcher) }))
     }
 }
@@ -72,7 +74,11 @@ struct Runnable {
 }
 
 impl Handler for Runnable {
-    fn call(&self, request: Request<Body>, call: HandlerCall) -> BoxFuture<'static, Result<Response<Body>, HandlerFault>> {
+    fn call(
+        &self,
+        request: Request<Body>,
+        call: HandlerCall,
+    ) -> BoxFuture<'static, Result<Response<Body>, HandlerFault>> {
         let Some(request) = for_guest(request, &call) else {
             let message = "the request's target is no URI".to_owned();
             let fault = HandlerFault { status: StatusCode::BAD_REQUEST, reason: "target-invalid", message };

@@ -17,7 +17,8 @@ use holm_transport::listen::{BindError, Bound};
 use holm_transport::server::{self, ServerLimits};
 use holm_transport::shutdown::Shutdown;
 use holm_transport::tls::{
-    CertificateSource, Identity, ServerConfig, SiteCertificates, TlsError, mutual_client_config, origin_client_config, server_config,
+    CertificateSource, Identity, ServerConfig, SiteCertificates, TlsError, mutual_client_config, origin_client_config,
+    server_config,
 };
 use holm_transport::workers::{Shared, Workers};
 use holm_upstream::{ShieldClient, ShieldEndpoint};
@@ -121,7 +122,8 @@ impl EdgeNode {
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self, StartError> {
         let clear = Bound::tcp(config.http, config.workers)?;
-        let secure = config.https.map(|(addr, certificate)| Secure::bind(addr, certificate, config.workers)).transpose()?;
+        let secure =
+            config.https.map(|(addr, certificate)| Secure::bind(addr, certificate, config.workers)).transpose()?;
         let node = Node::edge(config.memory, shield_client(config.shields, &config.identity)?, control);
         let shutdown = Shutdown::new();
         handlers.serve_for(&node);
@@ -139,7 +141,11 @@ impl EdgeNode {
         let (http, https) = (clear.addr, secure.as_ref().map(|secure| secure.bound.addr));
         let tls = secure.as_ref().map(|secure| server_config(Arc::clone(&secure.certificates))).transpose()?;
         if let Some(secure) = &secure {
-            tasks.spawn(certificates::keep(Arc::clone(&secure.certificates), secure.default.clone(), Arc::clone(&node)));
+            tasks.spawn(certificates::keep(
+                Arc::clone(&secure.certificates),
+                secure.default.clone(),
+                Arc::clone(&node),
+            ));
         }
         let sockets = Sockets::new(clear, secure);
         let (telemetry, draining, serving) = (Arc::clone(telemetry), shutdown.clone(), Arc::clone(&node));
@@ -272,11 +278,8 @@ fn collect(
 }
 
 /// The origins' own limits hold at the shield: the edge waits longer than any of them, and for streams without end.
-const SHIELD_TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(1),
-    first_byte: Duration::from_secs(120),
-    idle: Duration::ZERO,
-};
+const SHIELD_TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(1), first_byte: Duration::from_secs(120), idle: Duration::ZERO };
 
 /// Shields that a request is tried at.
 const SHIELD_TRIES: u32 = 2;

@@ -50,9 +50,11 @@ impl FromStr for ByteSize {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, InvalidUnit> {
-        parse_scaled(text, SIZES)
-            .map(Self)
-            .ok_or_else(|| InvalidUnit { text: text.to_owned(), what: "size", example: "512KiB, 64MiB or 10GB" })
+        parse_scaled(text, SIZES).map(Self).ok_or_else(|| InvalidUnit {
+            text: text.to_owned(),
+            what: "size",
+            example: "512KiB, 64MiB or 10GB",
+        })
     }
 }
 
@@ -206,8 +208,7 @@ const SIZES: &[(&str, u64)] = &[
     ("TB", 1_000_000_000_000),
 ];
 
-const DURATIONS: &[(&str, u64)] =
-    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 #[cfg(test)]
 mod tests {

@@ -89,7 +89,8 @@ mod tests {
                 request = request.header(HOST, host);
             }
             let found = Authority::of(&request.body(()).unwrap());
-            let found = found.as_ref().map(|authority| (authority.as_str(), authority.host())).map_err(|reason| *reason);
+            let found =
+                found.as_ref().map(|authority| (authority.as_str(), authority.host())).map_err(|reason| *reason);
             assert_eq!(found, expected, "{target} {host:?}");
         };
         check("/", Some("Shop.example:80"), Ok(("Shop.example:80", "shop.example")));

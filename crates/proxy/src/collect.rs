@@ -27,7 +27,12 @@ pub(crate) struct Facts<'a> {
 }
 
 /// Counts the response: at once if its body is here, else when the body ends or its reader leaves.
-pub(crate) fn count(shard: &Arc<Shard>, facts: &Facts<'_>, report: &Report, response: Response<Body>) -> Response<Body> {
+pub(crate) fn count(
+    shard: &Arc<Shard>,
+    facts: &Facts<'_>,
+    report: &Report,
+    response: Response<Body>,
+) -> Response<Body> {
     let (status, latency) = (response.status().as_u16(), facts.begun.elapsed());
     let (cache, class, tier) = (report.outcome.as_str(), class(report.outcome), facts.tier);
     if let Some(bytes_out) = response.body().held_len() {

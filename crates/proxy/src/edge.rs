@@ -54,7 +54,8 @@ impl EdgeService {
         let client = connection.peer.ip();
         let reply = match (&route.handler, &route.content) {
             (Some(handler), _) => {
-                let call = HandlerCall { site: Arc::clone(&site), scheme, authority: authority.as_str().into(), client };
+                let call =
+                    HandlerCall { site: Arc::clone(&site), scheme, authority: authority.as_str().into(), client };
                 Box::pin(self.handle(handler, request, call)).await
             }
             (None, Some(content)) => {

@@ -11,8 +11,8 @@ use holm_control::Control;
 use holm_model::release::FileEntry;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, LOCATION,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, LOCATION,
 };
 use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;

@@ -13,14 +13,16 @@ use std::time::Duration;
 use holm_cache_policy::{CacheKey, StaleReason};
 use holm_cache_store::{Scope, Standing};
 use holm_transport::body::Body;
-use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 use http::{Method, Request, Response};
 use tokio::sync::oneshot;
 
 pub(crate) use self::buffer::FillBudget;
 use self::fetch::Fetch;
-use self::table::{Entered, Fill, Phase, Streaming};
 pub(crate) use self::table::FillTable;
+use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
 use crate::hop::Head;
 use crate::node::{CachedObject, Node, Reply, Target, now};
@@ -176,8 +178,7 @@ fn filling_head(request: &Request<Body>) -> Head {
     Head { method: Method::GET, uri: request.uri().clone(), headers }
 }
 
-const PARTIAL: [HeaderName; 6] =
-    [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
 /// How long a request waits for someone else's fetch before it makes its own.
 const MAX_WAIT: Duration = Duration::from_secs(20);

@@ -14,7 +14,11 @@ use crate::site::Site;
 /// A handler that is ready to run.
 pub trait Handler: Send + Sync {
     /// Runs it once. The future may be awaited on any runtime; dropping it ends the call.
-    fn call(&self, request: Request<Body>, call: HandlerCall) -> BoxFuture<'static, Result<Response<Body>, HandlerFault>>;
+    fn call(
+        &self,
+        request: Request<Body>,
+        call: HandlerCall,
+    ) -> BoxFuture<'static, Result<Response<Body>, HandlerFault>>;
 }
 
 /// Makes handlers of a release's components. Only a node that runs handlers (the edge) has one.

@@ -3,8 +3,8 @@
 //! None of these fields may cross an outside boundary in either direction: [`strip`] runs on every request from a client and on
 //! every response to one.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use holm_model::ids::{Seq, SiteName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for.
 pub(crate) const AS_OF: HeaderName = HeaderName::from_static("holm-as-of");

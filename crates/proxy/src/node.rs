@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use holm_cache_policy::{
-    CacheKey, KeyInput, MissReason, Outcome, RequestDirectives, StaleReason, VaryValues, Verdict,
-};
+use holm_cache_policy::{CacheKey, KeyInput, MissReason, Outcome, RequestDirectives, StaleReason, VaryValues, Verdict};
 use holm_cache_store::{Marks, Memory, Object, Standing};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};

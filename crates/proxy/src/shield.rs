@@ -121,4 +121,3 @@ fn refuse(status: StatusCode, reason: &'static str) -> Response<Body> {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-

@@ -58,9 +58,10 @@ impl Attempts {
         (balance, weights): (Balance, &[u32]),
         on_fetch: OnFetch,
     ) -> Self {
-        let seed = labels.iter().flat_map(|label| label.bytes()).fold(SEED, |seed, byte| {
-            (seed ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
-        });
+        let seed = labels
+            .iter()
+            .flat_map(|label| label.bytes())
+            .fold(SEED, |seed, byte| (seed ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
         let balancer = Mutex::new(Balancer::new(balance, weights, seed));
         Self { name: name.into(), labels, balancer, started: Instant::now(), on_fetch }
     }

@@ -63,7 +63,11 @@ mod tests {
             let mut one = request(Method::GET, uri, host);
             let whom = authority(&one).unwrap_or_else(|| Authority::from_static("origin:81"));
             for_http1(&mut one, &whom);
-            assert_eq!((one.uri().to_string().as_str(), one.headers()[HOST].to_str().ok()), (h1.0, Some(h1.1)), "{uri}");
+            assert_eq!(
+                (one.uri().to_string().as_str(), one.headers()[HOST].to_str().ok()),
+                (h1.0, Some(h1.1)),
+                "{uri}"
+            );
             let mut two = request(Method::GET, uri, host);
             for_multiplexed(&mut two, Scheme::HTTPS, &whom, Version::HTTP_2);
             assert_eq!((two.uri().to_string().as_str(), two.headers().get(HOST)), (h2, None), "{uri}");

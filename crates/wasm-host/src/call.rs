@@ -131,9 +131,12 @@ async fn serve(
     proxy.wasi_http_incoming_handler().call_handle(store, request, outparam).await.map_err(failed(true))
 }
 
+/// What a caller gets.
+pub(crate) type Answer = Result<Response<GuestBody>, Fault>;
+
 /// What the caller and the handler's thread share of one call.
 pub(crate) struct Exchange {
-    reply: Mutex<Option<oneshot::Sender<Result<Response<GuestBody>, Fault>>>>,
+    reply: Mutex<Option<oneshot::Sender<Answer>>>,
     seen: Mutex<Seen>,
     leave: Arc<Leave>,
     began: Instant,
@@ -162,7 +165,7 @@ enum Progress {
 }
 
 impl Exchange {
-    pub(crate) fn new(method: &Method, reply: oneshot::Sender<Result<Response<GuestBody>, Fault>>) -> Self {
+    pub(crate) fn new(method: &Method, reply: oneshot::Sender<Answer>) -> Self {
         Self {
             reply: Mutex::new(Some(reply)),
             seen: Mutex::default(),
@@ -192,7 +195,7 @@ impl Exchange {
         self.reply(answer);
     }
 
-    fn reply(&self, answer: Result<Response<GuestBody>, Fault>) -> bool {
+    fn reply(&self, answer: Answer) -> bool {
         let Some(reply) = self.reply.lock().take() else { return false };
         let mut seen = self.seen.lock();
         seen.to_head = Some(self.began.elapsed());

@@ -12,7 +12,7 @@ pub struct HostConfig {
     pub threads: usize,
     /// The nice value of these threads: above 0, the threads that serve cached content go first. Default: 5.
     pub nice: i32,
-    /// Instances at once, each with a slot of the pool. Each slot reserves some 9 GiB of address space (not memory).
+    /// Instances at once, each with a slot of the pool. Each reserves some 8 GiB of address space (not memory), twice [`HostConfig::max_memory`].
     /// Default: 256.
     pub instances: u32,
     /// Calls that wait for an instance or a thread; one more is a fault `queue-full`. Default: 1024.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::body::GuestBody;
-use crate::call::{Exchange, Job, Leave};
+use crate::call::{Answer, Exchange, Job, Leave};
 use crate::component::Compiled;
 use crate::fault::{Fault, FaultReason};
 use crate::outbound::Outbound;
@@ -98,7 +98,11 @@ impl HandlerModule {
     }
 
     /// Puts the call among those that wait.
-    fn begin(&self, request: Request<GuestBody>, outbound: Arc<dyn Outbound>) -> Result<(Answer, Waiting), Fault> {
+    fn begin(
+        &self,
+        request: Request<GuestBody>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Result<(oneshot::Receiver<Answer>, Waiting), Fault> {
         let refuse = |reason: FaultReason| {
             self.handler.stats.count(Outcome::Fault(reason));
             Fault::new(reason, "the call was refused before it began")
@@ -124,8 +128,6 @@ impl Handler {
         Fault::new(FaultReason::WallLimit, format!("no response head within {}", HumanDuration(self.spec.wall)))
     }
 }
-
-type Answer = oneshot::Receiver<Result<Response<GuestBody>, Fault>>;
 
 /// A caller that waits for a head. Dropped before, it ends the call.
 struct Waiting(Option<Arc<Leave>>);

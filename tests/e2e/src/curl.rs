@@ -13,6 +13,7 @@ pub struct Curl {
     command: Command,
     dir: tempfile::TempDir,
     protocol: Protocol,
+    is_head: bool,
 }
 
 /// A run under way.
@@ -21,6 +22,7 @@ pub struct Transfer {
     child: Child,
     dir: tempfile::TempDir,
     protocol: Protocol,
+    is_head: bool,
 }
 
 impl Curl {
@@ -61,7 +63,7 @@ impl Curl {
             }
         }
         command.arg(format!("{origin}{}", ask.path));
-        Self { command, dir, protocol: ask.protocol }
+        Self { command, dir, protocol: ask.protocol, is_head: ask.method == "HEAD" }
     }
 
     /// Adds arguments.
@@ -84,7 +86,8 @@ impl Curl {
     /// It can't be started.
     pub fn start(mut self) -> Transfer {
         self.command.stdout(Stdio::null()).stderr(File::create(self.dir.path().join("error")).expect("a file"));
-        Transfer { child: self.command.spawn().expect("curl"), dir: self.dir, protocol: self.protocol }
+        let child = self.command.spawn().expect("curl");
+        Transfer { child, dir: self.dir, protocol: self.protocol, is_head: self.is_head }
     }
 
     /// Runs it to its end.
@@ -120,7 +123,9 @@ impl Transfer {
             code => format!("exit {code:?}: {said}"),
         };
         let head = String::from_utf8_lossy(&file("head")).into_owned();
-        response(&head, file("body"), error, self.protocol)
+        // For HEAD, curl writes the header section where the content would go.
+        let body = if self.is_head { Vec::new() } else { file("body") };
+        response(&head, body, error, self.protocol)
     }
 
     /// The file that the content goes to.

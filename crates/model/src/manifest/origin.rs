@@ -190,11 +190,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            first_byte: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(1), first_byte: Duration::from_secs(15), idle: Duration::from_secs(60) }
     }
 }
 

@@ -12,12 +12,12 @@ mod tests;
 mod tls;
 mod value;
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use self::report::Report;
-use super::errors::ManifestErrors;
 use super::Manifest;
+use super::errors::ManifestErrors;
 use crate::limits::MAX_MANIFEST;
 
 /// Reads the site manifest `text`; `file_name` is only named in errors.

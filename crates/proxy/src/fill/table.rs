@@ -107,7 +107,8 @@ impl FillTable {
             return Entered::Joined(Arc::clone(fill));
         }
         let (begun_at, scope) = begin();
-        let fill = Arc::new(Fill { begun_at, scope, spoilt: AtomicBool::new(false), phase: watch::Sender::new(Phase::Asked) });
+        let fill =
+            Arc::new(Fill { begun_at, scope, spoilt: AtomicBool::new(false), phase: watch::Sender::new(Phase::Asked) });
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }

@@ -51,7 +51,10 @@ impl Fixture {
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }
 
-    fn now_respond(&self, respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static) {
+    fn now_respond(
+        &self,
+        respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
+    ) {
         *self.origin.respond.lock() = Box::new(respond);
     }
 
@@ -76,7 +79,8 @@ impl Fixture {
         let said = reply.report.cache_status().value();
         let status = reply.response.status().as_u16();
         let body = reply.response.into_body().collect(1 << 20).await;
-        let body = body.map_or_else(|error| error.kind.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let body =
+            body.map_or_else(|error| error.kind.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         format!("{status} {} {body}", said.to_str().expect("visible").trim_start_matches("holm-edge; "))
     }
 
@@ -142,7 +146,13 @@ async fn a_miss_then_hits() {
     origin.check("/a", &[], "200 hit; ttl=60 hello").await;
     origin.check("/a?q", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss hello").await;
     origin.check("/a", &[("range", "bytes=1-2")], "206 hit; ttl=60 el").await;
-    origin.check("/b", &[("cache-control", "only-if-cached")], "504 fwd=request; detail=only-if-cached 504 Gateway Timeout: only-if-cached\n").await;
+    origin
+        .check(
+            "/b",
+            &[("cache-control", "only-if-cached")],
+            "504 fwd=request; detail=only-if-cached 504 Gateway Timeout: only-if-cached\n",
+        )
+        .await;
     assert_eq!(origin.asked(), 2);
 }
 
@@ -172,8 +182,12 @@ async fn variants_are_kept_apart() {
         let language = request.headers().get("accept-language").map_or("none", |value| value.to_str().unwrap());
         Ok(response(200, &[FRESH, ("vary", "accept-language")], language.to_owned()))
     });
-    origin.check("/", &[("accept-language", "de")], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss de").await;
-    origin.check("/", &[("accept-language", "en")], "200 fwd=vary-miss; fwd-status=200; stored; detail=vary-miss en").await;
+    origin
+        .check("/", &[("accept-language", "de")], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss de")
+        .await;
+    origin
+        .check("/", &[("accept-language", "en")], "200 fwd=vary-miss; fwd-status=200; stored; detail=vary-miss en")
+        .await;
     origin.check("/", &[("accept-language", "de")], "200 hit; ttl=60 de").await;
     origin.check("/", &[("accept-language", "en")], "200 hit; ttl=60 en").await;
     assert_eq!(origin.asked(), 2);
@@ -212,7 +226,8 @@ async fn stale_while_revalidate_renews_once_behind() {
 }
 
 fn key(path: &str) -> KeyInput<'_> {
-    static RULE: holm_model::manifest::KeyRule = holm_model::manifest::KeyRule { query: holm_model::manifest::QueryRule::All };
+    static RULE: holm_model::manifest::KeyRule =
+        holm_model::manifest::KeyRule { query: holm_model::manifest::QueryRule::All };
     KeyInput { site: "default", scheme: "http", host: "shop.example", path, query: None, rule: &RULE }
 }
 

@@ -38,20 +38,3 @@ fn memory_that_does_not_fit() {
     let asked = host.load("site", "test", &limits, &guest("")).err();
     assert_eq!(asked, Some(LoadError::TooMuch { asked: ByteSize::mib(9), most: ByteSize::mib(8) }));
 }
-
-#[test]
-fn address_space_is_what_the_configuration_says() {
-    let Some(before) = address_space() else { return };
-    let host = host();
-    let slots = 8;
-    let each = (address_space().expect("as before") - before) / slots;
-    drop(host);
-    assert!(each < 9 << 30, "each slot reserves {each} bytes");
-}
-
-/// The size of this process's address space in bytes, where /proc says it.
-fn address_space() -> Option<u64> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = pages.split(' ').next()?.parse().ok()?;
-    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use holm_wasm_host::{GuestBodyError, MAX_OUTBOUND};
 
-use crate::support::{Answering, Recorder, call, get, host, load, read};
+use crate::support::{Answering, Recorder, call, get, host, load, read, until};
 
 /// Answers 200 if the number on the stack is 0, 400 if it is not.
 fn status_of(number: &str) -> String {
@@ -82,11 +82,12 @@ async fn the_number_of_requests_is_limited() {
         "(local.set $i (i32.const {more})) \
          (loop $l (drop (call $get)) (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if $l (local.get $i)))"
     );
-    // Writing a body that is read takes the time in which the requests go out.
+    // The guest can't write the whole body before it is read, so it lives until all requests are out.
     let answer = "(call $answer (local.get $out) (i32.const 200) (i32.const 0)) (call $hellos) (call $end)";
     let module = load(&host, &format!("{ask} {answer}"));
     let outbound = Answering::new(|_| http::Response::new(holm_wasm_host::empty()));
     let response = module.call(get("/"), outbound.clone()).await.expect("a response");
+    until("the requests are out", || outbound.asked.lock().len() >= MAX_OUTBOUND as usize).await;
     assert_eq!(read(response.into_body()).await.0, "hello".repeat(4));
     assert_eq!(outbound.asked.lock().len(), MAX_OUTBOUND as usize);
 }

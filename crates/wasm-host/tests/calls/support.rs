@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -78,6 +78,15 @@ pub(crate) async fn read(mut body: GuestBody) -> (Bytes, Option<HeaderMap>, Opti
         }
     }
     (data.into(), trailers, None)
+}
+
+/// Looks until `done`, for what happens on another thread and tells nobody.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// An outbound that answers nothing, and says what it was asked and how each request's body ended.

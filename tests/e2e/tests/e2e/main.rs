@@ -1,3 +1,5 @@
 //! End to end: `holm` between clients and origins that we did not write.
 
 mod chain;
+mod fields;
+mod uploads;
