@@ -120,12 +120,3 @@ async fn broken_handlers() {
     assert!(matches!(end("/api/short").await, Some(GuestBodyError::Length { declared: 100 })));
     assert_eq!(call(&module, "/api/none").await.expect("a response").status(), 404);
 }
-
-#[tokio::test]
-async fn zz_lines() {
-    let host = host();
-    let component = std::fs::read("/tmp/holm-dbg/wasm32-wasip2/debug/api.wasm").unwrap();
-    let limits = HandlerSpec { memory: ByteSize::mib(32), cpu: Duration::from_secs(1), ..spec() };
-    let module = host.load("shop", "api", &limits, &component).unwrap();
-    panic!("{}", call(&module, "/api/trap").await.err().unwrap());
-}
