@@ -44,8 +44,8 @@ impl Meter {
         }
     }
 
-    /// Polls `guest` under this meter. Whoever runs the guest's code calls [`Meter::check`] at each epoch; a host call
-    /// that took too long is found here, when the poll returns.
+    /// Polls `guest` under this meter. Whoever runs the guest's code calls [`Meter::check`] at each epoch, which knows
+    /// where the guest is; what no epoch sees, a host call that took too long, is found here when the poll returns.
     pub(crate) async fn run<F: Future>(&self, guest: F) -> Result<F::Output, CpuExhausted> {
         let mut guest = pin!(guest);
         poll_fn(|cx| {
@@ -54,9 +54,10 @@ impl Meter {
             self.used.store(self.used_in_poll(), Relaxed);
             match polled {
                 Poll::Ready(output) => Poll::Ready(Ok(output)),
-                Poll::Pending => {
-                    self.within(self.used.load(Relaxed)).map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending)
-                }
+                Poll::Pending => match self.within(self.cpu().saturating_sub(GRACE)) {
+                    Ok(()) => Poll::Pending,
+                    Err(exhausted) => Poll::Ready(Err(exhausted)),
+                },
             }
         })
         .await
@@ -64,7 +65,7 @@ impl Meter {
 
     /// Within a poll: is there time left?
     pub(crate) fn check(&self) -> Result<(), CpuExhausted> {
-        self.within(self.used_in_poll())
+        self.within(Duration::from_nanos(self.used_in_poll()))
     }
 
     /// Time on a CPU of the polls so far.
@@ -86,9 +87,8 @@ impl Meter {
         self.used.load(Relaxed) + thread_clock().saturating_sub(self.poll_began.load(Relaxed))
     }
 
-    fn within(&self, used: u64) -> Result<(), CpuExhausted> {
-        let limit = self.cpu_limit;
-        if u128::from(used) < limit.as_nanos() { Ok(()) } else { Err(CpuExhausted(limit)) }
+    fn within(&self, used: Duration) -> Result<(), CpuExhausted> {
+        if used < self.cpu_limit { Ok(()) } else { Err(CpuExhausted(self.cpu_limit)) }
     }
 
     /// May memory grow from `current` to `desired` bytes? All memories of the instance count together.
@@ -116,6 +116,9 @@ impl ResourceLimiter for Limiter {
         Ok(desired <= MAX_TABLE_ELEMENTS)
     }
 }
+
+/// How far beyond its limit a guest may be between two polls: the next epoch ends it, with its backtrace.
+const GRACE: Duration = Duration::from_millis(10);
 
 fn thread_clock() -> u64 {
     let now = clock_gettime(ClockId::ThreadCPUTime);
