@@ -3,7 +3,8 @@
 h3_client.py CA_FILE HOST PORT
 
 Request:  {"id", "method", "path", "authority", "fields": [[name, value]], "trailers": [[name, value]],
-           "body": base64 | null, "size": bytes of zeros | null, "declare": bool, "fresh": bool}
+           "body": base64 | null, "size": bytes of zeros | null, "declare": bool, "fresh": bool,
+           "hold": bool (take no more than the first window; fresh)}
 Response: {"id", "status", "fields", "trailers", "interim": [[status, fields]], "length", "sha256",
            "body": base64 (up to 4 MiB), "error": text}
 Requests share one connection, unless they ask for a fresh one; all run at once.
@@ -88,6 +89,11 @@ class Client(QuicConnectionProtocol):
         self.h3 = Connection(self._quic)
         self.exchanges = {}
         self.ended = None
+
+    def hold(self):
+        """Never raises the limits of flow control."""
+        self._quic._write_connection_limits = lambda *args, **kwargs: None
+        self._quic._write_stream_limits = lambda *args, **kwargs: None
 
     async def ask(self, request):
         exchange = Exchange()
@@ -175,6 +181,8 @@ class Clients:
     async def ask(self, request):
         if request.get("fresh"):
             async with self.connect() as client:
+                if request.get("hold"):
+                    client.hold()
                 return await client.ask(request)
         async with self.lock:
             if self.shared is None or self.shared.ended:

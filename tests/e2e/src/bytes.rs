@@ -1,6 +1,7 @@
 //! Bytes: content in which every byte tells its place, made as it is sent and checked as it arrives.
 
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -55,11 +56,8 @@ impl Read for Pattern {
         let length = left.min(buffer.len());
         let mut filled = 0;
         while filled < length {
-            let (line, place) = (self.at / LINE, usize::try_from(self.at % LINE).expect("invariant: a short line"));
-            // Each line is the number of its place: 15 digits, and a line feed.
-            let text = format!("{line:015}\n");
-            let part = &text.as_bytes()[place..];
-            let part = &part[..part.len().min(length - filled)];
+            let from = usize::try_from(self.at % PERIOD as u64).expect("invariant: below the period");
+            let part = &PERIODIC[from..PERIODIC.len().min(from + length - filled)];
             buffer[filled..filled + part.len()].copy_from_slice(part);
             filled += part.len();
             self.at += part.len() as u64;
@@ -68,12 +66,24 @@ impl Read for Pattern {
     }
 }
 
+/// One period: bytes that look like chance (xorshift64, Marsaglia 2003), so that none can stand for another.
+static PERIODIC: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(PERIOD).collect()
+});
+
 /// The digest of `content`, in lower-case hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
     digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes of a line of the pattern.
-const LINE: u64 = 16;
+/// A prime, so that pieces that are lost or swapped are seen whatever their size.
+const PERIOD: usize = 1_000_003;
 /// Bytes that are checked at a time.
 const PIECE: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! curl: HTTP/1.1 and HTTP/2.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::tools::program;
@@ -14,6 +14,7 @@ pub struct Curl {
     dir: tempfile::TempDir,
     protocol: Protocol,
     is_head: bool,
+    piped: bool,
 }
 
 /// A run under way.
@@ -36,7 +37,7 @@ impl Curl {
         let mut command = program("curl");
         // No configuration of this machine's, no proxies, the path as it stands.
         command.args(["-q", "-sS", "-g", "--path-as-is", "--noproxy", "*", "--max-time", "60"]);
-        command.arg("-D").arg(dir.path().join("head")).arg("-o").arg(dir.path().join("body"));
+        command.arg("-D").arg(dir.path().join("head"));
         command.arg("--cacert").arg(ca_file);
         command.arg(if ask.protocol == Protocol::Http2 { "--http2" } else { "--http1.1" });
         match ask.method.as_str() {
@@ -63,7 +64,7 @@ impl Curl {
             }
         }
         command.arg(format!("{origin}{}", ask.path));
-        Self { command, dir, protocol: ask.protocol, is_head: ask.method == "HEAD" }
+        Self { command, dir, protocol: ask.protocol, is_head: ask.method == "HEAD", piped: false }
     }
 
     /// Adds arguments.
@@ -73,10 +74,17 @@ impl Curl {
         self
     }
 
-    /// Sends what this yields as it comes, by `-T -`.
+    /// Sends what is written to [`Transfer::stdin`] as it comes.
     #[must_use]
     pub fn upload_stdin(mut self) -> Self {
         self.command.args(["-T", "-"]).stdin(Stdio::piped());
+        self
+    }
+
+    /// Gives content to [`Transfer::stdout`] as it comes, instead of keeping it.
+    #[must_use]
+    pub fn piped(mut self) -> Self {
+        self.piped = true;
         self
     }
 
@@ -85,7 +93,12 @@ impl Curl {
     /// # Panics
     /// It can't be started.
     pub fn start(mut self) -> Transfer {
-        self.command.stdout(Stdio::null()).stderr(File::create(self.dir.path().join("error")).expect("a file"));
+        if self.piped {
+            self.command.args(["-N", "-o", "-"]).stdout(Stdio::piped());
+        } else {
+            self.command.arg("-o").arg(self.dir.path().join("body")).stdout(Stdio::null());
+        }
+        self.command.stderr(File::create(self.dir.path().join("error")).expect("a file"));
         let child = self.command.spawn().expect("curl");
         Transfer { child, dir: self.dir, protocol: self.protocol, is_head: self.is_head }
     }
@@ -105,9 +118,12 @@ impl Transfer {
         self.child.stdin.take().expect("started with upload_stdin")
     }
 
-    /// How many bytes of content have come so far.
-    pub fn received(&self) -> u64 {
-        std::fs::metadata(self.body_file()).map_or(0, |file| file.len())
+    /// Where content comes from.
+    ///
+    /// # Panics
+    /// It is not piped.
+    pub fn stdout(&mut self) -> std::process::ChildStdout {
+        self.child.stdout.take().expect("started with piped")
     }
 
     /// Waits for its end.
@@ -126,11 +142,6 @@ impl Transfer {
         // For HEAD, curl writes the header section where the content would go.
         let body = if self.is_head { Vec::new() } else { file("body") };
         response(&head, body, error, self.protocol)
-    }
-
-    /// The file that the content goes to.
-    pub fn body_file(&self) -> PathBuf {
-        self.dir.path().join("body")
     }
 }
 

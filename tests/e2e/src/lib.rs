@@ -17,7 +17,7 @@ mod websocket;
 
 pub use self::ask::{Ask, Protocol, ask, get, head};
 pub use self::bytes::{Pattern, sha256};
-pub use self::curl::Curl;
+pub use self::curl::{Curl, Transfer};
 pub use self::fields::Fields;
 pub use self::h3::H3Client;
 pub use self::holm::{Holm, Ran, Starting, cli};

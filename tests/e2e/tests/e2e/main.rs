@@ -2,4 +2,6 @@
 
 mod chain;
 mod fields;
+mod streams;
 mod uploads;
+mod websockets;
