@@ -77,7 +77,9 @@ const BUDGET_MINUTES: f64 = 40.0;
 
 /// Runs the tests and passes on what nextest says. Returns its summary.
 fn tests() -> Result<String> {
-    let mut nextest = cargo(&["nextest", "run", "--workspace", "--locked"]);
+    let mut nextest = cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    // Setup has built the example handlers: a test that lacks one is a failure.
+    nextest.env("HOLM_REQUIRE_EXAMPLES", "1");
     nextest.args(["--color", if std::io::stderr().is_terminal() { "always" } else { "never" }]);
     let (succeeded, summary) = pass_on(&mut nextest)?;
     if !succeeded {
