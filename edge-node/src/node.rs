@@ -15,6 +15,7 @@ use holm_telemetry::{Shard, Telemetry};
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
 use holm_transport::server::{self, ServerLimits};
+use holm_transport::serving::Serving;
 use holm_transport::shutdown::Shutdown;
 use holm_transport::tls::{
     CertificateSource, Identity, ServerConfig, SiteCertificates, TlsError, mutual_client_config, origin_client_config,
@@ -70,8 +71,7 @@ pub struct EdgeNode {
     /// Where it answers TLS and QUIC.
     pub https: Option<SocketAddr>,
     node: Arc<Node>,
-    workers: Workers,
-    shutdown: Shutdown,
+    serving: Serving,
     _tasks: JoinSet<()>,
 }
 
@@ -159,7 +159,7 @@ impl EdgeNode {
             };
             worker.run(sockets.http.take(index), sockets.tls.take(index), sockets.quic.take(index))
         })?;
-        Ok(Self { http, https, node, workers, shutdown, _tasks: tasks })
+        Ok(Self { http, https, node, serving: Serving::new(workers, shutdown), _tasks: tasks })
     }
 
     /// Does it serve this site?
@@ -170,7 +170,7 @@ impl EdgeNode {
 
     /// Completes if a listener fails; [`EdgeNode::drain`] then says why.
     pub async fn failed(&self) {
-        self.workers.stopped().await;
+        self.serving.failed().await;
     }
 
     /// Ends: requests under way may take `grace`. Gives how many connections were left then.
@@ -178,10 +178,7 @@ impl EdgeNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.shutdown.begin();
-        let left = self.shutdown.drained(grace).await;
-        self.workers.stop();
-        self.workers.join().map(|()| left)
+        self.serving.drain(grace).await
     }
 }
 

@@ -12,6 +12,7 @@ use holm_proxy::{Follower, Node, PoolMaker, ShieldService};
 use holm_telemetry::Telemetry;
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
+use holm_transport::serving::Serving;
 use holm_transport::shutdown::Shutdown;
 use holm_transport::tls::{TlsError, mutual_server_config, origin_client_config};
 use holm_transport::workers::Workers;
@@ -39,8 +40,7 @@ pub struct ShieldConfig {
 pub struct ShieldNode {
     /// Where it listens.
     pub addr: SocketAddr,
-    workers: Workers,
-    shutdown: Shutdown,
+    serving: Serving,
     _following: JoinSet<()>,
 }
 
@@ -94,12 +94,12 @@ impl ShieldNode {
                 }
             }
         })?;
-        Ok(Self { addr, workers, shutdown, _following: following })
+        Ok(Self { addr, serving: Serving::new(workers, shutdown), _following: following })
     }
 
     /// Completes if a listener fails; [`ShieldNode::drain`] then says why.
     pub async fn failed(&self) {
-        self.workers.stopped().await;
+        self.serving.failed().await;
     }
 
     /// Ends: requests under way may take `grace`. Gives how many connections were left then.
@@ -107,10 +107,7 @@ impl ShieldNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.shutdown.begin();
-        let left = self.shutdown.drained(grace).await;
-        self.workers.stop();
-        self.workers.join().map(|()| left)
+        self.serving.drain(grace).await
     }
 }
 

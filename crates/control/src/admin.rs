@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holm_transport::listen::{BindError, Bound};
 use holm_transport::server::{ServerLimits, serve_clear};
+use holm_transport::serving::Serving;
 use holm_transport::shutdown::Shutdown;
 use holm_transport::workers::Workers;
 
@@ -16,8 +17,7 @@ use crate::api::{ApiOptions, api_service};
 #[derive(Debug)]
 pub struct AdminServer {
     addr: SocketAddr,
-    workers: Workers,
-    shutdown: Shutdown,
+    serving: Serving,
 }
 
 /// Why the admin listener can't start.
@@ -47,17 +47,17 @@ impl AdminServer {
         let (addr, listeners) = (bound.addr, Workers::share(bound.tcp));
         let service = api_service(Arc::clone(control), ApiOptions::default());
         let shutdown = Shutdown::new();
-        let serving = shutdown.clone();
+        let draining = shutdown.clone();
         let workers = Workers::start(1, "admin", move |index| {
-            let (listener, service, serving) = (listeners.take(index), service.clone(), serving.clone());
+            let (listener, service, draining) = (listeners.take(index), service.clone(), draining.clone());
             async move {
                 match listener {
-                    Some(listener) => serve_clear(listener, service, serving, ServerLimits::default()).await,
+                    Some(listener) => serve_clear(listener, service, draining, ServerLimits::default()).await,
                     None => Ok(()),
                 }
             }
         })?;
-        Ok(Self { addr, workers, shutdown })
+        Ok(Self { addr, serving: Serving::new(workers, shutdown) })
     }
 
     /// Where it listens.
@@ -71,9 +71,6 @@ impl AdminServer {
     /// # Errors
     /// The listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.shutdown.begin();
-        let left = self.shutdown.drained(grace).await;
-        self.workers.stop();
-        self.workers.join().map(|()| left)
+        self.serving.drain(grace).await
     }
 }

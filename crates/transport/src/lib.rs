@@ -8,6 +8,7 @@ mod head;
 pub mod listen;
 pub mod server;
 pub mod service;
+pub mod serving;
 pub mod shutdown;
 #[cfg(test)]
 mod testing;

@@ -18,6 +18,7 @@ mod upload;
 use std::process::ExitCode;
 
 use clap::Parser;
+use holm_telemetry::{LogFormat, init_logging};
 
 use crate::Failure;
 use crate::args::{Cli, Command};
@@ -39,6 +40,21 @@ pub fn main() -> ExitCode {
         Command::Nodes(args) => block_on(nodes::run(args)),
     };
     match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Runs a server until it is told to stop, with its logs on stderr. `threads` are those of the control plane; the
+/// requests of clients have their own.
+fn serve_until_stopped(threads: usize, server: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    init_logging(LogFormat::Text);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let started = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")));
+    match started.and_then(|runtime| runtime.block_on(server)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");

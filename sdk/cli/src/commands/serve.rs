@@ -2,29 +2,16 @@
 
 use std::process::ExitCode;
 
-use holm_telemetry::{LogFormat, init_logging};
-
 use crate::Failure;
 use crate::args::ServeArgs;
-use crate::commands::up;
+use crate::commands::{serve_until_stopped, up};
 use crate::output;
 use crate::site::Site;
 use crate::together::{Options, Prepared};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(super) fn run(args: ServeArgs) -> ExitCode {
-    init_logging(LogFormat::Text);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let result = runtime
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))
-        .and_then(|runtime| runtime.block_on(serve(args)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            failure.exit_code()
-        }
-    }
+    serve_until_stopped(1, serve(args))
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Failure> {

@@ -5,30 +5,19 @@ use std::process::ExitCode;
 
 use holm_control::Control;
 use holm_model::manifest::{HostPattern, Manifest};
-use holm_telemetry::{LogFormat, init_logging};
 use serde::Serialize;
 
 use crate::Failure;
 use crate::args::UpArgs;
 use crate::cluster;
+use crate::commands::serve_until_stopped;
 use crate::output;
 use crate::site::Site;
 use crate::together::{Options, Prepared, Running};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(super) fn run(args: UpArgs) -> ExitCode {
-    init_logging(LogFormat::Text);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
-    let result = runtime
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))
-        .and_then(|runtime| runtime.block_on(up(args)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            failure.exit_code()
-        }
-    }
+    serve_until_stopped(CONTROL_THREADS, up(args))
 }
 
 async fn up(args: UpArgs) -> Result<(), Failure> {
