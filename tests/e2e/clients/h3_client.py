@@ -3,7 +3,7 @@
 h3_client.py CA_FILE HOST PORT
 
 Request:  {"id", "method", "path", "authority", "fields": [[name, value]], "trailers": [[name, value]],
-           "body": base64 | null, "size": bytes of zeros | null, "declare": bool, "fresh": bool,
+           "body": base64 | null, "declare": bool (the body's length), "fresh": bool,
            "hold": bool (take no more than the first window; fresh)}
 Response: {"id", "status", "fields", "trailers", "interim": [[status, fields]], "length", "sha256",
            "body": base64 (up to 4 MiB), "error": text}
@@ -81,6 +81,10 @@ class Exchange:
         }
 
 
+def encoded(fields):
+    return [(name.encode(), value.encode("latin-1")) for name, value in fields]
+
+
 class Client(QuicConnectionProtocol):
     """A connection."""
 
@@ -100,11 +104,14 @@ class Client(QuicConnectionProtocol):
         if self.ended:
             exchange.end(self.ended)
             return exchange
+        # The id is taken when the headers are sent, so nobody else may come between.
         stream = self._quic.get_next_available_stream_id()
         self.exchanges[stream] = exchange
         if request["method"] == "HEAD":
             self.h3.heads.add(stream)
-        sending = asyncio.ensure_future(self.send(stream, request, exchange))
+        body = base64.b64decode(request["body"]) if request.get("body") is not None else None
+        self.head(stream, request, body)
+        sending = asyncio.ensure_future(self.send(stream, request, body, exchange))
         try:
             await asyncio.wait_for(exchange.done, SECONDS)
         except asyncio.TimeoutError:
@@ -112,25 +119,25 @@ class Client(QuicConnectionProtocol):
         sending.cancel()
         return exchange
 
-    async def send(self, stream, request, exchange):
-        body = base64.b64decode(request["body"]) if request.get("body") is not None else None
-        size = request.get("size") if body is None else len(body)
+    def head(self, stream, request, body):
         head = [(":method", request["method"]), (":scheme", "https"),
                 (":authority", request["authority"]), (":path", request["path"])]
         head += [(name.lower(), value) for name, value in request["fields"]]
-        if size is not None and request.get("declare", True):
-            head.append(("content-length", str(size)))
+        if body is not None and request.get("declare", True):
+            head.append(("content-length", str(len(body))))
+        self.h3.send_headers(stream, encoded(head), end_stream=body is None and not request.get("trailers"))
+        self.transmit()
+
+    async def send(self, stream, request, body, exchange):
         trailers = [(name.lower(), value) for name, value in request.get("trailers", [])]
-        encoded = lambda fields: [(name.encode(), value.encode("latin-1")) for name, value in fields]
-        self.h3.send_headers(stream, encoded(head), end_stream=size is None and not trailers)
-        sent = 0
-        while size is not None and sent < size and not exchange.done.done():
-            piece = body[sent:sent + PIECE] if body is not None else bytes(min(PIECE, size - sent))
+        size, sent = len(body or b""), 0
+        while sent < size and not exchange.done.done():
+            piece = body[sent:sent + PIECE]
             sent += len(piece)
             self.h3.send_data(stream, piece, end_stream=sent == size and not trailers)
             self.transmit()
             await self.drained(stream)
-        if size == 0 and not trailers:
+        if body == b"" and not trailers:
             self.h3.send_data(stream, b"", end_stream=True)
         if trailers:
             self.h3.send_headers(stream, encoded(trailers), end_stream=True)

@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::buffer::{FillWriter, PushError, fill_buffer};
 use super::table::{Phase, Streaming, Ticket};
-use super::{Private, StaleObject, filling_head};
+use super::{Begun, Private, StaleObject, filling_head};
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Role, Target, now};
 use crate::stored::{Stored, StoredResponse, Variants};
@@ -54,7 +54,9 @@ impl Fetch {
         stale: Option<StaleObject>,
     ) -> Self {
         let mut head = filling_head(request);
-        if let Some((_, stale)) = &stale {
+        // What was purged since it was found is no validator. What is purged from here on is newer than `begun_at`.
+        let stale = stale.filter(|(object, _)| node.marks.standing_of(object) != Standing::Hard);
+        if let Some((_, stale)) = stale.as_ref().filter(|(_, stale)| can_be_confirmed(stale)) {
             write_validators(&mut head.headers, &stale.headers);
         }
         Self {
@@ -70,15 +72,15 @@ impl Fetch {
         }
     }
 
-    /// Runs to the end. `private` takes the response where it turns out to be for the beginner alone.
-    pub(crate) async fn run(self, private: Option<oneshot::Sender<Private>>) {
+    /// Runs to the end. `beginner` takes what the one who began it is given.
+    pub(crate) async fn run(self, beginner: Option<oneshot::Sender<Begun>>) {
         let requested = now();
         let request_headers = self.head.headers.clone();
         let sent = self.hop.send(self.head.clone().without_body(), self.way.clone()).await;
         let times = FetchTimes { requested, received: now() };
         match sent {
             Err(error) => self.ticket.fill.set(Phase::Failed(error)),
-            Ok(answer) => self.answered(answer, &request_headers, times, private).await,
+            Ok(answer) => self.answered(answer, &request_headers, times, beginner).await,
         }
     }
 
@@ -87,26 +89,22 @@ impl Fetch {
         answer: Answer,
         request: &HeaderMap,
         times: FetchTimes,
-        private: Option<oneshot::Sender<Private>>,
+        beginner: Option<oneshot::Sender<Begun>>,
     ) {
         let Answer { mut response, as_of } = answer;
         let status = response.status();
         if let Some(stale) = &self.stale {
-            if status == StatusCode::NOT_MODIFIED {
+            if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
                 return self.confirmed(stale, response.headers(), as_of, times);
             }
-            if status.is_server_error() && stale.1.meta.usable_on_error(times.received) {
+            if status.is_server_error() && self.node.bridges_error(stale) {
                 let error = HopError::new(status, "origin-error", format!("the origin answered {status}"));
                 return self.ticket.fill.set(Phase::Failed(error));
             }
         }
         match self.storable(&mut response, request, as_of, times) {
-            Ok(storable) => {
-                // The beginner waits for the fill like everyone else.
-                drop(private);
-                self.stream(storable, response.into_body()).await;
-            }
-            Err(reason) => self.release(reason, Private { response, as_of, reason: reason.as_str() }, private, times),
+            Ok(storable) => self.stream(storable, response.into_body(), beginner).await,
+            Err(reason) => self.release(reason, Private { response, as_of, reason: reason.as_str() }, beginner, times),
         }
     }
 
@@ -121,6 +119,8 @@ impl Fetch {
         }
         self.node.role.reserve(&mut headers);
         let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
+        // The next tier may know of purges that this body has not been held against yet.
+        let as_of = as_of.min(self.ticket.fill.begun_at);
         let renewed = Object::new(Stored::Response(Arc::new(head)), object.body().clone(), scope, as_of);
         let renewed = Arc::new(renewed);
         self.insert(CacheKey(self.ticket.key()), Arc::clone(&renewed));
@@ -174,14 +174,19 @@ impl Fetch {
     }
 
     /// Streams the body to all who wait, then stores it.
-    async fn stream(self, storable: Storable, mut body: Body) {
+    async fn stream(self, storable: Storable, mut body: Body, beginner: Option<oneshot::Sender<Begun>>) {
         let (writer, source) = fill_buffer(&self.node.budget, body.exact_len());
+        let first = beginner.and_then(|beginner| Some((beginner, source.reader()?)));
         self.ticket.fill.set(Phase::Streaming(Arc::new(Streaming {
             head: Arc::clone(&storable.head),
             scope: storable.scope.clone(),
             as_of: storable.as_of,
             source,
         })));
+        if let Some((beginner, reader)) = first {
+            // Fails where the client has left: then it wants no reader either.
+            let _ = beginner.send(Begun::Shared(reader));
+        }
         let mut whole = true;
         let mut trailers = None;
         while let Some(frame) = body.frame().await {
@@ -235,7 +240,7 @@ impl Fetch {
         self,
         reason: NoStoreReason,
         response: Private,
-        private: Option<oneshot::Sender<Private>>,
+        beginner: Option<oneshot::Sender<Begun>>,
         times: FetchTimes,
     ) {
         // What the request made unstorable says nothing of the next request.
@@ -243,8 +248,8 @@ impl Fetch {
             self.remember_unstorable(reason.as_str(), times.received);
         }
         self.ticket.leave_table();
-        if let Some(private) = private
-            && private.send(response).is_err()
+        if let Some(beginner) = beginner
+            && beginner.send(Begun::Private(response)).is_err()
         {
             debug!("the client left before its response came");
         }
@@ -269,6 +274,11 @@ impl Fetch {
             debug!(%refused, "a filled object was not stored");
         }
     }
+}
+
+/// RFC 9110 §15.4.5: a 304 stands for a 200. An error page that bears the content's validator is not made good by it.
+fn can_be_confirmed(stale: &StoredResponse) -> bool {
+    stale.status == StatusCode::OK
 }
 
 /// Bytes that an object occupies: its body, its head, and the index's share.
