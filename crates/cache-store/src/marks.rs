@@ -4,6 +4,7 @@
 //! and every fill under way is newer (the floor), and an insert below the floor is refused.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -167,8 +168,14 @@ impl Marks {
 
 impl Inner {
     fn note(&mut self, entry: &PurgeEntry) {
+        let own = MarkId::of(&entry.site, &entry.selector);
+        for id in iter::once(own).chain(MarkId::of_several(&entry.site, &entry.selector)) {
+            self.note_under(id, entry);
+        }
+    }
+
+    fn note_under(&mut self, id: MarkId, entry: &PurgeEntry) {
         let prefix = matches!(entry.selector, Selector::Prefix { .. });
-        let id = MarkId::of(&entry.site, &entry.selector);
         let mark = self.marks.entry(id).or_insert_with(|| Mark { prefix, ..Mark::default() });
         self.prefixes += usize::from(prefix && mark.last() == Seq::ZERO);
         match (entry.mode, &mut mark.soft) {

@@ -46,6 +46,13 @@ impl Scope {
         Self { tags: tags.iter().map(|tag| MarkId::tag(&self.site_name, tag)).collect(), ..self.clone() }
     }
 
+    /// The same scope for a response that answers several queries of its path: a purge of any one of them selects it.
+    #[must_use]
+    pub fn of_several_queries(mut self) -> Self {
+        self.with_query = MarkId::any_query(&self.site_name, &self.host, &self.path);
+        self
+    }
+
     /// The mark ids of every path prefix, whole segments, from the root on: with the host and for all hosts.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = MarkId> {
         let path = self.path.as_ref();
@@ -68,12 +75,24 @@ impl MarkId {
         }
     }
 
+    /// The id under which a purge of one query is kept too, for responses that answer several.
+    pub(crate) fn of_several(site: &SiteName, selector: &Selector) -> Option<Self> {
+        match selector {
+            Selector::Url { host, path, query: Some(_) } => Some(Self::any_query(site, host, path)),
+            _ => None,
+        }
+    }
+
     fn site(site: &SiteName) -> Self {
         Self::hash(("site", site.as_str()))
     }
 
     fn url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> Self {
         Self::hash(("url", site.as_str(), host, path, query))
+    }
+
+    fn any_query(site: &SiteName, host: &str, path: &str) -> Self {
+        Self::hash(("any-query", site.as_str(), host, path))
     }
 
     fn tag(site: &SiteName, tag: &str) -> Self {

@@ -60,6 +60,21 @@ fn what_a_purge_selects() {
 }
 
 #[test]
+fn a_purge_of_one_query_selects_what_answers_several() {
+    let check = |query: Option<&str>, hit: bool| {
+        let marks = Marks::new();
+        let selector = Selector::Url { host: "h".into(), path: "/x".into(), query: query.map(Into::into) };
+        marks.apply(&entry(1, selector, PurgeMode::Hard));
+        let scope = |path: &str| Scope::new(&site("s"), "h", path, Some("v=1&utm=a"), &[]).of_several_queries();
+        assert_eq!(marks.standing(&scope("/x"), Seq::ZERO) == Standing::Hard, hit, "{query:?}");
+        assert_eq!(marks.standing(&scope("/y"), Seq::ZERO), Standing::Live);
+    };
+    check(None, true);
+    check(Some("v=1"), true);
+    check(Some("v=2"), true);
+}
+
+#[test]
 fn another_log_drops_everything() {
     let marks = Marks::new();
     let (one, other) = (LogId::from_bytes([1; 16]), LogId::from_bytes([2; 16]));
