@@ -17,6 +17,8 @@ pub struct KeyInput<'a> {
     pub scheme: &'a str,
     /// Lower case, without a port.
     pub host: &'a str,
+    /// Empty for the scheme's own. The origin sees which one the client named, and may write it into its response.
+    pub port: &'a str,
     /// As the client wrote it.
     pub path: &'a str,
     /// Without the question mark.
@@ -33,6 +35,7 @@ impl CacheKey {
         text.part(input.site);
         text.part(input.scheme);
         text.part(input.host);
+        text.part(input.port);
         text.part(input.path);
         match (&input.rule.query, input.query) {
             (QueryRule::All, Some(query)) => text.part(query),
@@ -116,7 +119,8 @@ mod tests {
 
     fn key(url: (&str, &str, &str), query: Option<&str>, rule: QueryRule) -> CacheKey {
         let (scheme, host, path) = url;
-        CacheKey::primary(&KeyInput { site: "s", scheme, host, path, query, rule: &KeyRule { query: rule } })
+        let (host, port) = host.split_once(':').unwrap_or((host, ""));
+        CacheKey::primary(&KeyInput { site: "s", scheme, host, port, path, query, rule: &KeyRule { query: rule } })
     }
 
     #[test]
@@ -127,6 +131,7 @@ mod tests {
         check(key(("http", "a", "/x"), None, all()), true);
         check(key(("https", "a", "/x"), None, all()), false);
         check(key(("http", "b", "/x"), None, all()), false);
+        check(key(("http", "a:1", "/x"), None, all()), false);
         check(key(("http", "a", "/y"), None, all()), false);
         check(key(("http", "a", "/x"), Some(""), all()), false);
         check(key(("http", "a", "/x"), Some("q"), QueryRule::None), true);

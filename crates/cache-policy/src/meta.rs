@@ -189,10 +189,10 @@ impl StoredMeta {
         Verdict::Revalidate(reason)
     }
 
-    /// RFC 5861 §4: may it be served stale because the origin fails?
+    /// RFC 5861 §4: may it be served stale because the origin fails? `soft_since` is when a soft purge made it stale.
     #[must_use]
-    pub fn usable_on_error(&self, now: Timestamp) -> bool {
-        let past = self.age(now).saturating_sub(self.lifetime);
+    pub fn usable_on_error(&self, now: Timestamp, soft_since: Option<Timestamp>) -> bool {
+        let past = self.staleness(self.age(now), now, soft_since).map_or(Duration::ZERO, |(past, _)| past);
         !self.never_stale && past < self.if_error
     }
 

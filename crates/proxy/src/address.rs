@@ -3,6 +3,8 @@
 use http::header::{HOST, HeaderValue};
 use http::{Request, uri};
 
+use crate::internal::Scheme;
+
 /// The authority of a request: host and port.
 #[derive(Debug, Clone)]
 pub(crate) struct Authority {
@@ -64,6 +66,12 @@ impl Authority {
     pub(crate) fn host(&self) -> &str {
         self.lower.as_deref().unwrap_or(&self.as_str()[..self.host_end])
     }
+
+    /// The port; empty where there is none, or where it is the scheme's own.
+    pub(crate) fn port(&self, scheme: Scheme) -> &str {
+        let written = self.as_str()[self.host_end..].trim_start_matches(':');
+        if written == scheme.default_port() { "" } else { written }
+    }
 }
 
 impl Text {
@@ -80,6 +88,19 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_that_are_not_the_schemes_own() {
+        let check = |text: &str, scheme: Scheme, expected: &str| {
+            assert_eq!(Authority::parse(text).unwrap().port(scheme), expected, "{text}");
+        };
+        check("a.example", Scheme::Http, "");
+        check("a.example:80", Scheme::Http, "");
+        check("a.example:80", Scheme::Https, "80");
+        check("a.example:443", Scheme::Https, "");
+        check("[::1]:8080", Scheme::Http, "8080");
+        check("[::1]", Scheme::Http, "");
+    }
 
     #[test]
     fn hosts_and_ports() {

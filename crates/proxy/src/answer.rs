@@ -38,11 +38,11 @@ pub(crate) fn from_stored(
     }
     let Source::Whole(bytes) = source else { return whole(request.method(), head, source, now) };
     match select_range(wanted, &head.headers, bytes.len() as u64) {
-        RangeSelection::Part { first, last } if *request.method() == Method::GET => {
-            part(head, &bytes, first, last, now)
-        }
+        // RFC 9110 §14.2: a range means something to GET only.
+        _ if *request.method() != Method::GET => whole(request.method(), head, Source::Whole(bytes), now),
+        RangeSelection::Part { first, last } => part(head, &bytes, first, last, now),
         RangeSelection::Unsatisfiable => unsatisfiable(bytes.len() as u64),
-        _ => whole(request.method(), head, Source::Whole(bytes), now),
+        RangeSelection::Whole => whole(request.method(), head, Source::Whole(bytes), now),
     }
 }
 

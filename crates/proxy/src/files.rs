@@ -115,7 +115,9 @@ async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) 
         }
     }
     match select_range(request.headers(), &head, entry.size) {
-        RangeSelection::Part { first, last } if *request.method() == Method::GET => {
+        // RFC 9110 §14.2: a range means something to GET only.
+        _ if *request.method() != Method::GET => whole(control, entry, request.method()).await,
+        RangeSelection::Part { first, last } => {
             let mut response = Response::new(body(control, entry, first, last - first + 1).await?);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             *response.headers_mut() = head;
@@ -129,7 +131,7 @@ async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) 
             insert_text(response.headers_mut(), CONTENT_RANGE, &format!("bytes */{}", entry.size));
             Ok(response)
         }
-        _ => whole(control, entry, request.method()).await,
+        RangeSelection::Whole => whole(control, entry, request.method()).await,
     }
 }
 

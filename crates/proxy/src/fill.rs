@@ -10,8 +10,10 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, StaleReason};
-use holm_cache_store::{Scope, Standing};
+use holm_cache_policy::{CacheKey, StaleReason, VaryValues};
+use holm_cache_store::{Object, Scope, Standing};
+use holm_model::ids::Seq;
+use holm_model::manifest::QueryRule;
 use holm_transport::body::Body;
 use http::header::{
     HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
@@ -20,6 +22,7 @@ use http::{Method, Request, Response};
 use tokio::sync::oneshot;
 
 pub(crate) use self::buffer::FillBudget;
+use self::buffer::FillReader;
 use self::fetch::Fetch;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
@@ -32,10 +35,18 @@ use crate::stored::{Stored, StoredResponse};
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
 pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
 
+/// What a fill gives to the one who began it.
+pub(crate) enum Begun {
+    /// A response that no one else may have.
+    Private(Private),
+    /// A reader of the shared body, there before the first byte is: none can pass it by.
+    Shared(FillReader),
+}
+
 /// A response that only the fill's beginner may have.
 pub(crate) struct Private {
     response: Response<Body>,
-    as_of: holm_model::ids::Seq,
+    as_of: Seq,
     /// Why it is not shared.
     reason: &'static str,
 }
@@ -46,22 +57,24 @@ impl Node {
         self: &Arc<Self>,
         target: &Target<'_>,
         request: Request<Body>,
-        key: CacheKey,
-        stale: Option<StaleObject>,
+        mut key: CacheKey,
+        mut stale: Option<StaleObject>,
         report: Report,
     ) -> Reply {
         for _ in 0..MAX_GENERATIONS {
             match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
-                    let (private, answer) = oneshot::channel();
+                    let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
                     let fetch = Fetch::new(self, target, &request, ticket, stale.clone());
-                    tokio::spawn(fetch.run(Some(private)));
-                    if let Ok(private) = answer.await {
-                        return private.reply(report);
-                    }
+                    tokio::spawn(fetch.run(Some(begun)));
+                    let reader = match answer.await {
+                        Ok(Begun::Private(private)) => return private.reply(report),
+                        Ok(Begun::Shared(reader)) => Some(reader),
+                        Err(_) => None,
+                    };
                     let phase = fill.answered().await;
-                    if let Some(reply) = self.share(&request, &phase, stale.as_ref(), &report, &fill) {
+                    if let Some(reply) = self.share(&request, &phase, reader, stale.as_ref(), &report, fill.begun_at) {
                         return reply;
                     }
                 }
@@ -73,10 +86,14 @@ impl Node {
                         return self.pass(target, request, report.with_cause(reason)).await;
                     }
                     let report = report.clone().collapsed(true);
-                    if let Some(reply) = self.share(&request, &phase, stale.as_ref(), &report, &fill) {
+                    if let Some(reply) = self.share(&request, &phase, None, stale.as_ref(), &report, fill.begun_at) {
                         return reply;
                     }
                 }
+            }
+            let known = self.variant_now(target, &request);
+            if known != key {
+                (key, stale) = (known, None);
             }
         }
         self.pass(target, request, report.with_cause("fill-superseded")).await
@@ -84,8 +101,28 @@ impl Node {
 
     /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
     fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        let usable = |fill: &Fill| self.marks.standing(&fill.scope, fill.begun_at) == Standing::Live;
+        let usable = |fill: &Fill| fill.is_live(&self.marks);
         self.fills.enter(key.0, usable, || (self.begin_seq(target), target.scope(request)))
+    }
+
+    /// The key of the request's own response, by what is known now of how the responses of its URL vary.
+    fn variant_now(&self, target: &Target<'_>, request: &Request<Body>) -> CacheKey {
+        let primary = target.key(request);
+        match self.memory.get(primary.0).as_deref().map(Object::meta) {
+            Some(Stored::Variants(variants)) => {
+                variants.key(primary, &VaryValues::of(&variants.spec, request.headers()))
+            }
+            _ => primary,
+        }
+    }
+
+    /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
+    fn bridges_error(&self, (object, head): &StaleObject) -> bool {
+        match self.marks.standing_of(object) {
+            Standing::Hard => false,
+            Standing::Soft { since } => head.meta.usable_on_error(now(), Some(since)),
+            Standing::Live => head.meta.usable_on_error(now(), None),
+        }
     }
 
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
@@ -112,31 +149,37 @@ impl Node {
         &self,
         request: &Request<Body>,
         phase: &Phase,
+        reader: Option<FillReader>,
         stale: Option<&StaleObject>,
         report: &Report,
-        fill: &Fill,
+        begun_at: Seq,
     ) -> Option<Reply> {
         match phase {
             Phase::Asked | Phase::Released(_) => None,
-            Phase::Streaming(streaming) => self.share_stream(request, streaming, report),
+            Phase::Streaming(streaming) => self.share_stream(request, streaming, reader, report),
             Phase::Refreshed(object) => self.share_refreshed(request, object, report),
             Phase::Failed(error) => {
-                let usable = stale.filter(|(_, head)| head.meta.usable_on_error(now()));
-                if let Some((object, head)) = usable {
+                if let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) {
                     let reply = self.stale(request, object, head, StaleReason::Error, now());
                     return Some(Reply { report: reply.report.with_cause(error.reason), ..reply });
                 }
-                Some(self.failed(error, report.clone(), fill.begun_at))
+                Some(self.failed(error, report.clone(), begun_at))
             }
         }
     }
 
-    fn share_stream(&self, request: &Request<Body>, streaming: &Streaming, report: &Report) -> Option<Reply> {
+    fn share_stream(
+        &self,
+        request: &Request<Body>,
+        streaming: &Streaming,
+        reader: Option<FillReader>,
+        report: &Report,
+    ) -> Option<Reply> {
         let live = self.marks.standing(&streaming.scope, streaming.as_of) == Standing::Live;
         if !live || !streaming.head.selected_by(request.headers()) {
             return None;
         }
-        let source = Source::Stream(streaming.body()?);
+        let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
         let response = answer::from_stored(request, &streaming.head, source, now());
         let report = report.clone().fwd_status(streaming.head.status).stored(true);
         Some(Reply::new(response, report, streaming.as_of))
@@ -165,7 +208,11 @@ impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
     pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
         let uri = request.uri();
-        Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[])
+        let scope = Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[]);
+        match self.route.rule.key.query {
+            QueryRule::All => scope,
+            QueryRule::None | QueryRule::Only(_) => scope.of_several_queries(),
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn known_reason(text: &str) -> &'static str {
 }
 
 /// What a shield may say of a request that it could not answer.
-const REASONS: [&str; 21] = [
+const REASONS: [&str; 22] = [
     "closed",
     "connect-failed",
     "connect-refused",
@@ -88,6 +88,7 @@ const REASONS: [&str; 21] = [
     "no-route",
     "no-such-site",
     "not-an-edge",
+    "origin-error",
     "only-if-cached",
     "protocol",
     "request-body",
@@ -111,6 +112,14 @@ impl Scheme {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+        }
+    }
+
+    /// The port that a URI of this scheme need not name (RFC 9110 §4.2).
+    pub(crate) const fn default_port(self) -> &'static str {
+        match self {
+            Self::Http => "80",
+            Self::Https => "443",
         }
     }
 

@@ -400,7 +400,7 @@ impl std::fmt::Debug for Node {
 }
 
 impl Target<'_> {
-    fn key(&self, request: &Request<Body>) -> CacheKey {
+    pub(crate) fn key(&self, request: &Request<Body>) -> CacheKey {
         CacheKey::primary(&self.key_input(request))
     }
 
@@ -413,6 +413,7 @@ impl Target<'_> {
             site,
             scheme: self.scheme.as_str(),
             host: self.authority.host(),
+            port: self.authority.port(self.scheme),
             path: request.uri().path(),
             query: request.uri().query(),
             rule: &self.route.rule.key,

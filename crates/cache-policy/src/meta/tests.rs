@@ -63,14 +63,17 @@ fn soft_purges_count_from_their_own_time() {
 
 #[test]
 fn errors_may_be_covered_by_stale_responses() {
-    let check = |response: &str, after: u64, expected: bool| {
+    let check = |response: &str, after: u64, purged: Option<u64>, expected: bool| {
         let meta = stored(&[("cache-control", response)]);
-        assert_eq!(meta.usable_on_error(RECEIVED.plus(Duration::from_secs(after))), expected, "{response} {after}");
+        let at = |secs: u64| RECEIVED.plus(Duration::from_secs(secs));
+        assert_eq!(meta.usable_on_error(at(after), purged.map(at)), expected, "{response} {after} {purged:?}");
     };
-    check("max-age=60, stale-if-error=30", 89, true);
-    check("max-age=60, stale-if-error=30", 90, false);
-    check("max-age=60", 61, false);
-    check("max-age=60, must-revalidate, stale-if-error=30", 61, false);
+    check("max-age=60, stale-if-error=30", 89, None, true);
+    check("max-age=60, stale-if-error=30", 90, None, false);
+    check("max-age=60, stale-if-error=30", 39, Some(10), true);
+    check("max-age=60, stale-if-error=30", 40, Some(10), false);
+    check("max-age=60", 61, None, false);
+    check("max-age=60, must-revalidate, stale-if-error=30", 61, None, false);
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl FillWriter {
     pub(crate) fn slide(&self) {
         let mut state = self.0.state.lock();
         state.sliding = true;
-        state.drop_passed();
+        self.0.drop_passed(&mut state);
     }
 
     /// The body is complete: readers end cleanly after the last chunk.
@@ -132,7 +132,7 @@ impl FillWriter {
             let room = self.0.room.notified();
             {
                 let mut state = self.0.state.lock();
-                state.drop_passed();
+                self.0.drop_passed(&mut state);
                 if state.readers.is_empty() {
                     return Err(PushError::Abandoned);
                 }
@@ -211,6 +211,16 @@ struct Shared {
     room: Notify,
     budget: Arc<FillBudget>,
     length: Option<u64>,
+}
+
+impl Shared {
+    /// Drops what every reader has passed: a window is charged for no more than it holds.
+    fn drop_passed(&self, state: &mut State) {
+        state.drop_passed();
+        let passed = state.charged.saturating_sub(state.held);
+        state.charged -= passed;
+        self.budget.refund(passed);
+    }
 }
 
 impl Drop for Shared {

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holm_cache_store::{Object, Scope};
+use holm_cache_store::{Marks, Object, Scope, Standing};
 use holm_model::ids::Seq;
-use holm_transport::body::Body;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -50,14 +49,17 @@ pub(crate) struct Streaming {
     pub(crate) source: FillSource,
 }
 
-impl Streaming {
-    /// The body from its first byte; `None` once that is gone from memory.
-    pub(crate) fn body(&self) -> Option<Body> {
-        self.source.reader().map(Body::stream)
-    }
-}
-
 impl Fill {
+    /// Does no purge since its beginning concern it? Tags count once the response's head is here.
+    pub(crate) fn is_live(&self, marks: &Marks) -> bool {
+        let live = |scope: &Scope, as_of| marks.standing(scope, as_of) == Standing::Live;
+        let streaming = match &*self.phase.borrow() {
+            Phase::Streaming(streaming) => live(&streaming.scope, streaming.as_of),
+            _ => true,
+        };
+        streaming && live(&self.scope, self.begun_at)
+    }
+
     pub(crate) fn is_spoilt(&self) -> bool {
         self.spoilt.load(Ordering::Acquire)
     }

@@ -228,7 +228,7 @@ async fn stale_while_revalidate_renews_once_behind() {
 fn key(path: &str) -> KeyInput<'_> {
     static RULE: holm_model::manifest::KeyRule =
         holm_model::manifest::KeyRule { query: holm_model::manifest::QueryRule::All };
-    KeyInput { site: "default", scheme: "http", host: "shop.example", path, query: None, rule: &RULE }
+    KeyInput { site: "default", scheme: "http", host: "shop.example", port: "", path, query: None, rule: &RULE }
 }
 
 /// A response whose body is written by the test.
@@ -328,4 +328,48 @@ async fn look_ups_wait_for_the_senders_purges() {
         origin.purge(Selector::All, PurgeMode::Hard);
     });
     assert!(waited);
+}
+
+#[tokio::test]
+async fn what_was_purged_in_mid_revalidation_is_neither_served_nor_confirmed() {
+    let check = async |confirmed: bool, expected: &str| {
+        let rule = ("cache-control", "max-age=0, stale-if-error=60");
+        let origin = Fixture::new(move |_| Ok(response(200, &[rule, ("etag", "\"1\"")], "old")));
+        origin.ask(get("/", &[])).await;
+        let (node, site) = (Arc::clone(&origin.node), origin.site.name().clone());
+        origin.now_respond(move |request| {
+            if !request.headers().contains_key("if-none-match") {
+                return Ok(response(200, &[FRESH, ("etag", "\"1\"")], "new"));
+            }
+            let (selector, mode) = (Selector::All, PurgeMode::Hard);
+            node.apply(&PurgeEntry { seq: Seq::new(1), site: site.clone(), selector, mode, time: now() });
+            if confirmed { Ok(response(304, &[FRESH, ("etag", "\"1\"")], "")) } else { Err(unreachable()) }
+        });
+        origin.check("/", &[], expected).await;
+    };
+    check(true, "200 fwd=stale; fwd-status=200; stored; detail=expired new").await;
+    check(false, "502 fwd=stale; detail=connect-refused 502 Bad Gateway: connect-refused\n").await;
+}
+
+#[tokio::test]
+async fn what_outgrows_the_cache_before_its_reader_looks_is_whole() {
+    const LENGTH: usize = 3 << 20;
+    let (mut sender, first) = streaming(&[FRESH]);
+    let origin = Fixture::new(move |_| Ok(first.lock().take().expect("one fetch only")));
+    sender.send_data(Bytes::from(vec![0; LENGTH])).await.expect("a reader");
+    sender.finish().await.expect("a reader");
+    let body = origin.reply(get("/", &[])).await.response.into_body();
+    assert_eq!(body.collect(LENGTH as u64).await.map(|bytes| bytes.len()), Ok(LENGTH));
+}
+
+#[tokio::test]
+async fn each_variant_is_asked_for_once() {
+    let origin = Fixture::new(|request| {
+        let language = request.headers().get("accept-language").map_or("none", |value| value.to_str().unwrap());
+        Ok(response(200, &[FRESH, ("vary", "accept-language")], language.to_owned()))
+    });
+    let ask = |at: usize| origin.ask(get("/", &[("accept-language", ["de", "en"][at % 2])]));
+    let answers = futures_util::future::join_all((0..20).map(ask)).await;
+    assert!(answers.iter().enumerate().all(|(at, answer)| answer.ends_with(["de", "en"][at % 2])), "{answers:?}");
+    assert_eq!(origin.asked(), 2);
 }
