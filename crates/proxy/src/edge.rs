@@ -144,6 +144,7 @@ impl Node {
         call: &HandlerCall,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, &'static str> {
+        check_method(&request).map_err(|(_, reason)| reason)?;
         let authority = Authority::of(&request)?;
         if !call.is_own(&authority) {
             return Err("not-allowed");
@@ -176,16 +177,26 @@ impl HandlerCall {
 
 /// Makes a client's request one that may be looked up and sent on. Gives the connection, if it asks to leave HTTP.
 fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
-    let upgrade = request.extensions_mut().remove::<Upgrade>();
+    // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
+    let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
     let headers = request.headers_mut();
-    let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE).cloned());
+    let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE)).filter(|value| may_upgrade(value)).cloned();
     // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
     strip_connection_listed(headers);
     match protocol {
         Some(protocol) => drop(headers.insert(UPGRADE, protocol)),
-        None => drop(headers.remove(UPGRADE)),
+        None => {
+            headers.remove(UPGRADE);
+            return None;
+        }
     }
     upgrade
+}
+
+/// Not to HTTP/2: what it carries would go past the routes, the cache and the handlers.
+fn may_upgrade(protocol: &HeaderValue) -> bool {
+    let names_http2 = |list: &str| list.split(',').any(|name| name.trim().eq_ignore_ascii_case("h2c"));
+    protocol.to_str().is_ok_and(|list| !names_http2(list))
 }
 
 fn check_method(request: &Request<Body>) -> Result<(), Refusal> {
@@ -215,3 +226,26 @@ fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> 
 }
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_leave_http() {
+        let check = |method: Method, protocol: &str, expected: bool| {
+            let mut request = Request::new(Body::empty());
+            *request.method_mut() = method.clone();
+            request.headers_mut().insert(UPGRADE, protocol.parse().expect("a value"));
+            request.extensions_mut().insert(Upgrade::new(std::future::pending()));
+            let upgrade = enter(&mut request);
+            let kept = (upgrade.is_some(), request.headers().contains_key(UPGRADE));
+            assert_eq!(kept, (expected, expected), "{method} {protocol}");
+        };
+        check(Method::GET, "websocket", true);
+        check(Method::GET, "h2c", false);
+        check(Method::GET, "websocket, H2C", false);
+        check(Method::HEAD, "websocket", false);
+        check(Method::DELETE, "websocket", false);
+    }
+}

@@ -37,7 +37,7 @@ pub struct HandlerCall {
     pub site: Arc<Site>,
     /// How the client reached the edge.
     pub scheme: Scheme,
-    /// The host that the client asked for, in lower case, with its port if it had one.
+    /// The host that the client asked for, as it wrote it, with its port if it had one.
     pub authority: Arc<str>,
     /// The client's address.
     pub client: IpAddr,
