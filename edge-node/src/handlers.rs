@@ -1,6 +1,6 @@
 //! Handlers: what the proxy calls a handler and what wasm-host runs, brought together. Neither knows the other.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::future::BoxFuture;
 use holm_model::manifest::HandlerSpec;
@@ -25,7 +25,8 @@ pub struct Handlers {
 /// Sends what handlers fetch back into the edge, behind its handlers.
 #[derive(Debug)]
 struct Fetcher {
-    node: OnceLock<Arc<Node>>,
+    /// The node holds its sites' handlers, which must not hold the node.
+    node: OnceLock<Weak<Node>>,
     /// Handlers' threads have no sockets: fetches run here.
     runtime: Handle,
 }
@@ -44,7 +45,7 @@ impl Handlers {
     /// Fetches go to this node's cache.
     pub(crate) fn serve_for(&self, node: &Arc<Node>) {
         // An edge starts once; a second one in the same process has handlers of its own.
-        let _ = self.fetcher.node.set(Arc::clone(node));
+        let _ = self.fetcher.node.set(Arc::downgrade(node));
     }
 
     /// Brings the handlers' numbers up to date.
@@ -109,8 +110,8 @@ impl Outbound for OwnSite {
         request: Request<GuestBody>,
         _: OutboundConfig,
     ) -> BoxFuture<'static, Result<Response<GuestBody>, OutboundError>> {
-        let Some(node) = self.fetcher.node.get().cloned() else {
-            return Box::pin(std::future::ready(Err(refusal("not-started"))));
+        let Some(node) = self.fetcher.node.get().and_then(Weak::upgrade) else {
+            return Box::pin(std::future::ready(Err(refusal("not-running"))));
         };
         let call = self.call.clone();
         let fetching = self.fetcher.runtime.spawn(async move { node.fetch(&call, request.map(from_guest)).await });
