@@ -28,6 +28,8 @@ pub enum NoStoreReason {
     Status,
     /// `Vary: *`: no request selects it again.
     VaryStar,
+    /// It varies by a field that this tier writes anew for each client: what the client sent in it selects nothing.
+    VaryClient,
     /// It sets a cookie, and nothing says that everyone may have that.
     SetCookie,
     /// A part of a body (206).
@@ -50,6 +52,7 @@ impl NoStoreReason {
             Self::NoFreshness => "no-freshness",
             Self::Status => "status",
             Self::VaryStar => "vary-star",
+            Self::VaryClient => "vary-client",
             Self::SetCookie => "set-cookie",
             Self::Partial => "partial",
             Self::Tags => "too-many-tags",

@@ -26,6 +26,12 @@ impl VarySpec {
         names.dedup();
         (!names.is_empty()).then_some(Self(names))
     }
+
+    /// Is this one of the fields?
+    #[must_use]
+    pub fn names(&self, field: &HeaderName) -> bool {
+        self.0.contains(field)
+    }
 }
 
 impl VaryValues {

@@ -328,7 +328,7 @@ impl Node {
     pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
         tracing::info!(role = ?self.role, status = error.status.as_u16(), reason = error.reason, detail = %error.detail, "no answer");
         let response = answer::error(error.status, error.reason);
-        Reply { error: Some(error.reason), ..Reply::new(response, report.failed(error.reason), as_of) }
+        Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
     }
 
     /// RFC 9111 §5.2.1.7.

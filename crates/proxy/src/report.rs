@@ -57,11 +57,6 @@ impl Report {
         Self { collapsed, ..self }
     }
 
-    /// No answer came.
-    pub(crate) fn failed(self, reason: &'static str) -> Self {
-        Self { detail: Some(reason), ..self }
-    }
-
     /// As the RFC 9211 member.
     pub(crate) fn cache_status(&self) -> CacheStatus {
         CacheStatus {

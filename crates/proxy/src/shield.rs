@@ -10,12 +10,13 @@ use holm_model::limits::AS_OF_WAIT;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
 use holm_transport::service::{ConnInfo, Service, Upgrade};
-use http::header::{HeaderName, HeaderValue, UPGRADE};
+use http::header::{HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 
 use crate::address::Authority;
 use crate::answer;
 use crate::collect::{self, Facts};
+use crate::forward::X_FORWARDED_FOR;
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
@@ -119,5 +120,3 @@ fn refuse(status: StatusCode, reason: &'static str) -> Response<Body> {
     response.headers_mut().insert(internal::REASON, HeaderValue::from_static(reason));
     response
 }
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -19,6 +19,7 @@ use tracing::debug;
 use super::buffer::{FillWriter, PushError, fill_buffer};
 use super::table::{Phase, Streaming, Ticket};
 use super::{Begun, Private, StaleObject, filling_head};
+use crate::forward::X_FORWARDED_FOR;
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Role, Target, now};
 use crate::stored::{Stored, StoredResponse, Variants};
@@ -143,6 +144,10 @@ impl Fetch {
         let headers = response.headers_mut();
         let scope = self.ticket.fill.scope.with_tags(&extract_tags(headers));
         let spec = VarySpec::of(headers);
+        // The edge selects by what clients send; this one it writes itself only after the look-up.
+        if self.node.role == Role::Edge && spec.as_ref().is_some_and(|spec| spec.names(&X_FORWARDED_FOR)) {
+            return Err(NoStoreReason::VaryClient);
+        }
         if self.node.role == Role::Edge {
             strip_for_client(headers);
         }
@@ -159,7 +164,9 @@ impl Fetch {
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, spec: &VarySpec, values: &VaryValues) -> CacheKey {
+        // One that was purged will be swept, and with it all that stands behind it.
         let known = self.node.memory.get(self.primary.0);
+        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         if let Some(Stored::Variants(variants)) = known.as_deref().map(Object::meta)
             && variants.spec == *spec
         {

@@ -373,3 +373,10 @@ async fn each_variant_is_asked_for_once() {
     assert!(answers.iter().enumerate().all(|(at, answer)| answer.ends_with(["de", "en"][at % 2])), "{answers:?}");
     assert_eq!(origin.asked(), 2);
 }
+
+#[tokio::test]
+async fn what_depends_on_the_clients_address_is_not_shared() {
+    let origin = Fixture::new(|_| Ok(response(200, &[FRESH, ("vary", "x-forwarded-for")], "x")));
+    origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; detail=vary-client x").await;
+    origin.check("/", &[], "200 fwd=miss; fwd-status=200; detail=vary-client x").await;
+}
