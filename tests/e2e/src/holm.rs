@@ -62,13 +62,15 @@ impl Holm {
         Self::up().args(&["--origin", origin.as_ref()]).start()
     }
 
-    /// The same with a site of this manifest, whose folder is [`Holm::site`].
+    /// The same with a site of this manifest, published; [`Holm::site`] is its folder.
+    ///
+    /// # Panics
+    /// The manifest has a mistake.
     pub fn with_manifest(manifest: &str) -> Self {
-        let starting = Self::up();
-        let site = starting.dir.path().join("site");
-        std::fs::create_dir(&site).expect("a folder");
-        std::fs::write(site.join("holm.toml"), manifest).expect("written");
-        starting.arg("--site").arg(&site).start()
+        let holm = Self::up().start();
+        holm.write("holm.toml", manifest);
+        holm.cli("publish").ok("is live on");
+        holm
     }
 
     /// A field of the ready line.

@@ -26,5 +26,5 @@ pub use self::origin::{Asked, Exchange, Gate, Origin, broken_off, ok};
 pub use self::process::{PATIENCE, Process, wait_for};
 pub use self::raw::Raw;
 pub use self::response::Response;
-pub use self::tools::{built_wasm, repository, unused_port};
+pub use self::tools::{built_command, built_wasm, repository, unused_port};
 pub use self::websocket::{EchoServer, websocket};

@@ -16,6 +16,11 @@ pub fn built_wasm(example: &str, name: &str) -> PathBuf {
     existing(path, "the example handlers are not built")
 }
 
+/// A program of this workspace as a command: beside this test, unless `HOLM_BIN` names another folder.
+pub fn built_command(name: &str) -> Command {
+    Command::new(built_program(name))
+}
+
 /// A port of loopback that nobody listens on now.
 pub fn unused_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -3,7 +3,9 @@
 mod caching;
 mod chain;
 mod fields;
+mod files;
 mod fills;
+mod handlers;
 mod streams;
 mod uploads;
 mod websockets;
