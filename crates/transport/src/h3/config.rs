@@ -47,15 +47,17 @@ impl Limits {
         }
     }
 
-    /// Between our own tiers: few connections, many requests, long fat links, and a dead peer noticed within seconds.
+    /// Between our own tiers: few connections, many requests, long fat links, and a dead peer noticed within seconds. The
+    /// connection's window is that of all its streams: where it is less, a few clients that read nothing hold up everybody.
     #[must_use]
     pub const fn internal() -> Self {
+        let (streams, stream_window) = (4 * MAX_STREAMS, 1 << 20);
         Self {
             connections: 10_000,
             validate_above: 10_000,
-            streams: 4 * MAX_STREAMS,
-            stream_window: 8 << 20,
-            connection_window: 64 << 20,
+            streams,
+            stream_window,
+            connection_window: streams * stream_window,
             send_window: 32 << 20,
             idle: Duration::from_secs(4),
             keep_alive: Some(Duration::from_secs(1)),
