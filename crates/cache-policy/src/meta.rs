@@ -144,12 +144,6 @@ impl StoredMeta {
         }
     }
 
-    /// The response's status.
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// §4.2.3: the time since the origin made or confirmed the response.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {

@@ -235,11 +235,6 @@ pub struct FillGuard {
 }
 
 impl FillGuard {
-    /// What was applied when the fetch began.
-    pub fn begun_at(&self) -> Seq {
-        self.begun_at
-    }
-
     /// Calls `insert` if an object of this fetch with this `as_of` may be stored. The floor does not move meanwhile.
     pub(crate) fn admit<T>(&self, as_of: Seq, insert: impl FnOnce() -> T) -> Option<T> {
         let inner = self.marks.inner.read();

@@ -107,12 +107,6 @@ impl Manifest {
     pub fn content_route(&self, path: &str) -> Option<usize> {
         self.routes.iter().position(|route| route.has_content() && route.path.matches(path))
     }
-
-    /// Does one of the site's host patterns match? `host` is in lower case and without a port.
-    #[must_use]
-    pub fn answers_for(&self, host: &str) -> bool {
-        self.hosts.iter().any(|pattern| pattern.matches(host))
-    }
 }
 
 /// The name of the site, pool and handler that a command line makes without a manifest.

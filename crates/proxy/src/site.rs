@@ -70,12 +70,6 @@ impl Site {
         &self.release
     }
 
-    /// Does the site answer for this host (lower case, no port)?
-    #[must_use]
-    pub fn answers_for(&self, host: &str) -> bool {
-        self.release.manifest.answers_for(host)
-    }
-
     /// Does the manifest name this host, not only by `*`?
     pub(crate) fn names(&self, host: &str) -> bool {
         let named = |pattern: &HostPattern| *pattern != HostPattern::Any && pattern.matches(host);

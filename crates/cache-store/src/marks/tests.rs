@@ -83,7 +83,7 @@ fn another_log_drops_everything() {
     let guard = marks.begin_fill();
     assert!(marks.follow(other, Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
-    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at()));
+    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at));
     assert!(memory.insert(1, object, 10, &guard).is_err());
 }
 
@@ -119,7 +119,7 @@ fn run_model(rng: &mut Rng, round: usize) {
             4..=5 if !fills.is_empty() => {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
-                let object = Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at());
+                let object = Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at);
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
             }
             6 => {

@@ -79,12 +79,6 @@ impl Connection {
         self.0.quic.close_reason().is_some() || self.0.sender.is_closing()
     }
 
-    /// The round-trip time, as QUIC estimates it.
-    #[must_use]
-    pub fn rtt(&self) -> std::time::Duration {
-        self.0.quic.rtt()
-    }
-
     /// Sends a request and returns its response as soon as the head is there; the request's body goes on being sent
     /// meanwhile, and until it is through or the response's body is dropped before its end.
     ///
