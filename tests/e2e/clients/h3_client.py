@@ -200,9 +200,9 @@ class Clients:
 async def answer(clients, request):
     try:
         told = (await clients.ask(request)).told()
-    except (ConnectionError, OSError) as error:
+    except Exception as error:  # whatever it is, somebody waits for a line
         told = {"status": 0, "fields": [], "trailers": [], "interim": [], "length": 0, "sha256": "", "body": "",
-                "error": f"no connection: {error!r}"}
+                "error": f"not asked: {error!r}"}
     print(json.dumps({"id": request["id"], **told}), flush=True)
 
 

@@ -106,6 +106,15 @@ impl Holm {
         self.dir.path().join("site")
     }
 
+    /// The same, made if it is not there.
+    ///
+    /// # Panics
+    /// It can't be made.
+    pub fn site_folder(&self) -> PathBuf {
+        std::fs::create_dir_all(self.site()).expect("a folder");
+        self.site()
+    }
+
     /// Writes a file of the site.
     ///
     /// # Panics

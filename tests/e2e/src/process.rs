@@ -95,6 +95,12 @@ impl Process {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }
 
+    /// What Ctrl-C does.
+    pub fn interrupt(&self) {
+        // One that has ended by itself is no error here.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+    }
+
     /// Waits until it has ended.
     ///
     /// # Panics

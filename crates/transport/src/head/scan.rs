@@ -41,9 +41,15 @@ pub(crate) fn scan(bytes: &[u8]) -> Scanned {
         Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD_BYTES => refused(431, "head-too-large"),
         Ok(httparse::Status::Partial) => Scanned::Partial,
         Err(httparse::Error::TooManyHeaders) => refused(431, "too-many-fields"),
-        Err(httparse::Error::Version) => refused(505, "http-version"),
+        Err(httparse::Error::Version) if names_version(bytes) => refused(505, "http-version"),
         Err(_) => refused(400, "malformed-head"),
     }
+}
+
+/// Does the request line have a version where one belongs (RFC 9112 §3)? If not, it is malformed, whatever stands there.
+fn names_version(bytes: &[u8]) -> bool {
+    let line = bytes.trim_ascii_start().split(|b| *b == b'\n').next().unwrap_or_default();
+    line.split(|b| *b == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 fn framing(head: &httparse::Request<'_, '_>) -> Result<Framing, Refusal> {

@@ -54,6 +54,8 @@ fn refused_heads() {
     check("GET / HTTP/1.1\nHost: a\nHost: b\n\n", Err((400, "host-duplicate")));
     check("GET / HTTP/1.1\nHost: a b\n\n", Err((400, "host-invalid")));
     check("GET / HTTP/1.1\nHost: a/b\n\n", Err((400, "host-invalid")));
+    check("GET /a b HTTP/1.1\nHost: a\n\n", Err((400, "malformed-head")));
+    check("GET / HTTP/2.0\nHost: a\n\n", Err((505, "http-version")));
     check("GET / HTTP/1.1\nHost: a\nX : 1\n\n", Err((400, "malformed-head")));
     check("GET / HTTP/1.1\nHost: a\nX: 1\n folded\n\n", Err((400, "malformed-head")));
     check("GET / HTTP/1.1\nHost: a\nX: 1\u{0}\n\n", Err((400, "malformed-head")));

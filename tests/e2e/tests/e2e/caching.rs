@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
-use holm_e2e::{Ask, Asked, Holm, Origin, ask, get, wait_for};
+use holm_e2e::{Ask, Asked, Holm, Origin, Protocol, ask, get, ok, wait_for};
 
 /// A response's fields, and what the second of two requests is told in `Cache-Status`.
 const CASES: &[(&str, &[(&str, &str)], &str)] = &[
@@ -147,6 +147,53 @@ fn variants() {
     assert_eq!(in_language("de").expect_hit().text(), "in de");
     assert_eq!(holm.ask(&get("/")).expect(200).expect_miss("fwd=vary-miss").text(), "in ");
     assert_eq!(origin.asked("/"), 3);
+}
+
+#[test]
+fn encodings_are_told_apart_by_what_matters() {
+    let origin = Origin::start(|asked, exchange| {
+        let gzip = asked.fields.get("accept-encoding").contains("gzip");
+        let coding = if gzip { "gzip" } else { "identity" };
+        let fields = [("vary", "Accept-Encoding"), ("cache-control", "max-age=60"), ("content-encoding", coding)];
+        exchange.reply(200, if gzip { &fields } else { &fields[..2] }, coding)
+    });
+    let holm = Holm::before(origin.url());
+    let accepting = |codings: &str| holm.ask(&get("/").field("accept-encoding", codings)).expect(200);
+    accepting("gzip").expect_miss("fwd=uri-miss");
+    let hit = accepting("gzip").expect_hit();
+    assert_eq!((hit.fields.get("content-encoding"), hit.text().as_str()), ("gzip", "gzip"), "{}", hit.show());
+    let plain = accepting("identity").expect_miss("fwd=vary-miss");
+    assert_eq!((plain.fields.has("content-encoding"), plain.text().as_str()), (false, "identity"));
+}
+
+#[test]
+fn content_without_a_length_or_an_end_of_its_own() {
+    // HTTP/1.0's way: the connection's end is the content's.
+    let origin = Origin::start(|_, exchange| {
+        std::io::Write::write_all(exchange, b"HTTP/1.0 200 OK\r\ncache-control: max-age=60\r\n\r\nto the end")?;
+        exchange.close();
+        Ok(())
+    });
+    let holm = Holm::before(origin.url());
+    for protocol in Protocol::ALL {
+        let response = holm.ask(&get("/").over(protocol)).expect(200);
+        assert_eq!(response.text(), "to the end", "{}", response.show());
+    }
+    holm.ask(&get("/")).expect_hit();
+}
+
+#[test]
+fn interim_responses_do_no_harm() {
+    let origin = Origin::start(|_, exchange| {
+        exchange.head(103, &[("link", "</a.css>; rel=preload")])?;
+        exchange.head(102, &[])?;
+        ok(exchange, "final")
+    });
+    let holm = Holm::before(origin.url());
+    for protocol in Protocol::ALL {
+        let response = holm.ask(&get(format!("/{protocol:?}")).over(protocol)).expect(200);
+        assert_eq!(response.text(), "final", "{}", response.show());
+    }
 }
 
 #[test]

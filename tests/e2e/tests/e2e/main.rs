@@ -2,10 +2,15 @@
 
 mod caching;
 mod chain;
+mod control;
 mod fields;
 mod files;
 mod fills;
 mod handlers;
+mod life;
+mod origins;
+mod refusals;
 mod streams;
+mod tls;
 mod uploads;
 mod websockets;
