@@ -3,6 +3,7 @@
 pub mod ids;
 pub mod limits;
 pub mod manifest;
+pub mod path;
 pub mod purge;
 pub mod release;
 pub mod units;

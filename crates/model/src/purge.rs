@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Seq, SiteName};
 use crate::limits::MAX_TAG_BYTES;
+use crate::path;
 use crate::units::Timestamp;
 
 /// One entry of a cluster's totally ordered purge log.
@@ -76,7 +77,8 @@ impl Selector {
     pub fn parse_url(text: &str) -> Result<Self, InvalidSelector> {
         let url = absolute(text).ok_or_else(|| InvalidSelector::Url(text.to_owned()))?;
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        Ok(Self::Url { host, path: url.path().to_owned(), query: url.query().map(str::to_owned) })
+        let (path, query) = target(text);
+        Ok(Self::Url { host, path: path::normalise(path).into_owned(), query: query.map(str::to_owned) })
     }
 
     /// Reads a tag.
@@ -89,14 +91,23 @@ impl Selector {
     pub fn parse_prefix(text: &str) -> Result<Self, InvalidSelector> {
         let trim = |path: &str| path.trim_end_matches('*').trim_end_matches('/').to_owned();
         if text.starts_with('/') && !text.contains(['?', '#']) {
-            return Ok(Self::Prefix { host: None, path: trim(text) });
+            return Ok(Self::Prefix { host: None, path: trim(&path::normalise(text)) });
         }
         let url = absolute(text)
             .filter(|url| url.query().is_none())
             .ok_or_else(|| InvalidSelector::Prefix(text.to_owned()))?;
         let host = url.host_str().map(str::to_ascii_lowercase);
-        Ok(Self::Prefix { host, path: trim(url.path()) })
+        Ok(Self::Prefix { host, path: trim(&path::normalise(target(text).0)) })
     }
+}
+
+/// Path and query as they are written, like those of a request: the url crate would encode some characters.
+fn target(text: &str) -> (&str, Option<&str>) {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let whole = rest.split('#').next().unwrap_or_default();
+    let target = whole.find(['/', '?']).map_or("", |at| &whole[at..]);
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 fn absolute(text: &str) -> Option<url::Url> {
@@ -119,6 +130,9 @@ mod tests {
         };
         check("https://Shop.example/a?b=1", Some(url("shop.example", "/a", Some("b=1"))));
         check("http://shop.example:8080", Some(url("shop.example", "/", None)));
+        check("http://a?b#c", Some(url("a", "/", Some("b"))));
+        check("http://a/%70{x}/../y", Some(url("a", "/y", None)));
+        check("http://a/{x}", Some(url("a", "/{x}", None)));
         check("/a", None);
         check("ftp://a/b", None);
     }

@@ -9,8 +9,6 @@ use crate::internal::Scheme;
 #[derive(Debug, Clone)]
 pub(crate) struct Authority {
     text: Text,
-    /// The host in lower case, where the client wrote it otherwise.
-    lower: Option<Box<str>>,
     /// Where the port begins (its colon), or the end.
     host_end: usize,
 }
@@ -52,19 +50,19 @@ impl Authority {
             Some(at) if !written[at..].contains(']') => at,
             _ => written.len(),
         };
-        let host = &written[..host_end];
-        let lower = host.bytes().any(|b| b.is_ascii_uppercase()).then(|| host.to_ascii_lowercase().into());
-        Ok(Self { lower, host_end, text })
+        // RFC 9110 §4.2.3: case says nothing, so neither origins nor keys shall see any.
+        let lower = written.bytes().any(|b| b.is_ascii_uppercase()).then(|| written.to_ascii_lowercase());
+        Ok(Self { host_end, text: lower.map_or(text, |lower| Text::Own(lower.into())) })
     }
 
-    /// As the client wrote it, with its port.
+    /// Host, in lower case, and port.
     pub(crate) fn as_str(&self) -> &str {
         self.text.as_str()
     }
 
     /// The host in lower case, without the port; an IPv6 literal keeps its brackets.
     pub(crate) fn host(&self) -> &str {
-        self.lower.as_deref().unwrap_or(&self.as_str()[..self.host_end])
+        &self.as_str()[..self.host_end]
     }
 
     /// The port; empty where there is none, or where it is the scheme's own.
@@ -114,7 +112,7 @@ mod tests {
                 found.as_ref().map(|authority| (authority.as_str(), authority.host())).map_err(|reason| *reason);
             assert_eq!(found, expected, "{target} {host:?}");
         };
-        check("/", Some("Shop.example:80"), Ok(("Shop.example:80", "shop.example")));
+        check("/", Some("Shop.example:80"), Ok(("shop.example:80", "shop.example")));
         check("/", Some("shop.example"), Ok(("shop.example", "shop.example")));
         check("http://a.example/x", Some("b.example"), Ok(("a.example", "a.example")));
         check("/", Some("[::1]:8080"), Ok(("[::1]:8080", "[::1]")));

@@ -1,15 +1,17 @@
 //! The edge's service: requests of clients, routed to a handler, the cache or straight on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, strip_hop_by_hop};
 use holm_model::ids::Seq;
+use holm_model::path;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
 use holm_transport::service::{ConnInfo, Protocol, Service, Upgrade};
 use http::header::{ALLOW, ALT_SVC, HeaderValue, UPGRADE};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 
 use crate::address::Authority;
 use crate::answer;
@@ -43,7 +45,7 @@ impl EdgeService {
 
     async fn answer(&self, mut request: Request<Body>, connection: &ConnInfo) -> Result<Response<Body>, Refusal> {
         let begun = Instant::now();
-        check_method(&request)?;
+        check_target(&mut request)?;
         let authority = Authority::of(&request).map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
         let site = self.node.sites.load().by_host(authority.host()).cloned();
         let site = site.ok_or((StatusCode::NOT_FOUND, "no-such-site"))?;
@@ -82,7 +84,9 @@ impl EdgeService {
                 Reply::new(response, report, applied)
             }
             Err(fault) => {
-                tracing::warn!(reason = fault.reason, "a handler failed: {}", fault.message);
+                if let Some(kept_back) = self.node.failures.admit() {
+                    tracing::warn!(reason = fault.reason, kept_back, "a handler failed: {}", fault.message);
+                }
                 let response = answer::error(fault.status, fault.reason);
                 Reply { error: Some(fault.reason), ..Reply::new(response, report.with_cause(fault.reason), applied) }
             }
@@ -144,7 +148,7 @@ impl Node {
         call: &HandlerCall,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, &'static str> {
-        check_method(&request).map_err(|(_, reason)| reason)?;
+        check_target(&mut request).map_err(|(_, reason)| reason)?;
         let authority = Authority::of(&request)?;
         if !call.is_own(&authority) {
             return Err("not-allowed");
@@ -199,12 +203,23 @@ fn may_upgrade(protocol: &HeaderValue) -> bool {
     protocol.to_str().is_ok_and(|list| !names_http2(list))
 }
 
-fn check_method(request: &Request<Body>) -> Result<(), Refusal> {
+/// Refuses what no route is for, and brings the path to its normal form: routes, keys, purges and origins see that one.
+fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     match *request.method() {
-        Method::CONNECT | Method::TRACE => Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
-        Method::OPTIONS if request.uri().path() == "*" => Err((StatusCode::NO_CONTENT, "options")),
-        _ => Ok(()),
+        Method::CONNECT | Method::TRACE => return Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
+        Method::OPTIONS if request.uri().path() == "*" => return Err((StatusCode::NO_CONTENT, "options")),
+        _ => {}
     }
+    if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
+        return Err((StatusCode::BAD_REQUEST, "scheme"));
+    }
+    let Cow::Owned(path) = path::normalise(request.uri().path()) else { return Ok(()) };
+    let target = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
+    parts.path_and_query = Some(target.try_into().map_err(|_| invalid)?);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| invalid)?;
+    Ok(())
 }
 
 /// A response to a request that reached no route.

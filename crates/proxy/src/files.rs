@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, select_range};
 use holm_control::Control;
+use holm_model::path;
 use holm_model::release::FileEntry;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
 use http::header::{
@@ -75,6 +76,10 @@ async fn respond(control: &Arc<Control>, files: &FileSet, request: &Request<()>)
 }
 
 fn find<'a>(files: &'a FileSet, path: &str) -> Found<'a> {
+    // Decoded, such a path would lead past the route that guards the folder.
+    if path::hides_structure(path) {
+        return Found::Nothing(None);
+    }
     // A pattern without `*` names one file: its last segment.
     let below = files.pattern.below(path).unwrap_or_else(|| path.rfind('/').map_or(path, |at| &path[at..]));
     let Ok(name) = percent_decode_str(below).decode_utf8() else { return Found::Nothing(None) };

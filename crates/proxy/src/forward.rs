@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::Version;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 
 use crate::internal::Scheme;
 
@@ -25,7 +25,10 @@ pub(crate) const VIA_SHIELD: &str = "holm-shield";
 
 /// Says where the request came from. No peer is believed, so whatever a client wrote is replaced.
 pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Scheme, host: &str) {
-    headers.remove(FORWARDED);
+    let believed: Vec<HeaderName> = headers.keys().filter(|name| is_about_the_client(name)).cloned().collect();
+    for name in believed {
+        headers.remove(name);
+    }
     if let Ok(value) = HeaderValue::from_str(&client.to_string()) {
         headers.insert(X_FORWARDED_FOR, value);
     }
@@ -34,6 +37,23 @@ pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Sche
         headers.insert(X_FORWARDED_HOST, value);
     }
     headers.remove(HOST);
+}
+
+/// Fields by which proxies tell of the client, or of another target than the request's: an origin that believes them
+/// answers by what no cache key holds.
+fn is_about_the_client(name: &HeaderName) -> bool {
+    name == FORWARDED || name.as_str().starts_with("x-forwarded") || TOLD_BY_PROXIES.contains(&name.as_str())
+}
+
+/// RFC 9113 §8.2.3, RFC 9114 §4.2.1: HTTP/2 and HTTP/3 may send a cookie in crumbs; nobody else expects that.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// Adds this hop to `Via`.
@@ -62,6 +82,21 @@ pub(crate) fn enter_cdn(headers: &mut HeaderMap) -> bool {
     passes < MAX_PASSES
 }
 
+/// Beside `Forwarded` and `X-Forwarded-…`.
+const TOLD_BY_PROXIES: [&str; 11] = [
+    "client-ip",
+    "fastly-client-ip",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,9 +123,21 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "6.6.6.6".parse().expect("value"));
         headers.insert("forwarded", "for=6.6.6.6".parse().expect("value"));
+        headers.insert("x-forwarded-prefix", "/x".parse().expect("value"));
+        headers.insert("x-original-url", "/admin".parse().expect("value"));
         write_client(&mut headers, [127, 0, 0, 1].into(), Scheme::Https, "shop.example");
         assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "shop.example");
-        assert!(!headers.contains_key("forwarded"));
+        assert!(["forwarded", "x-forwarded-prefix", "x-original-url"].iter().all(|name| !headers.contains_key(*name)));
+    }
+
+    #[test]
+    fn cookie_crumbs_are_joined() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2"] {
+            headers.append(COOKIE, crumb.parse().expect("value"));
+            join_cookies(&mut headers);
+        }
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 }

@@ -72,7 +72,9 @@ pub(crate) fn known_reason(text: &str) -> &'static str {
 }
 
 /// What a shield may say of a request that it could not answer.
-const REASONS: [&str; 22] = [
+const REASONS: [&str; 24] = [
+    "broke-off",
+    "busy",
     "closed",
     "connect-failed",
     "connect-refused",
@@ -88,8 +90,8 @@ const REASONS: [&str; 22] = [
     "no-route",
     "no-such-site",
     "not-an-edge",
-    "origin-error",
     "only-if-cached",
+    "origin-error",
     "protocol",
     "request-body",
     "reset",

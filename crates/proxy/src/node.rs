@@ -10,7 +10,7 @@ use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
-use holm_telemetry::{Registry, names};
+use holm_telemetry::{Registry, Throttle, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
 use http::header::{AGE, HeaderName, HeaderValue};
@@ -49,6 +49,8 @@ pub struct Node {
     pub(crate) files: Arc<dyn NextHop>,
     /// The largest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// Failures of hops and of handlers are logged, not each of them.
+    pub(crate) failures: Throttle,
     /// The name, in metrics, of what no route matched.
     pub(crate) no_route: Arc<str>,
 }
@@ -123,6 +125,7 @@ impl Node {
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
+            failures: Throttle::new(FAILURES_LOGGED),
             no_route: "".into(),
         })
     }
@@ -193,7 +196,8 @@ impl Node {
                     }
                     Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
                     Verdict::Revalidate(reason) => {
-                        let report = Report::forward(Outcome::Stale, reason.as_str());
+                        let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
+                        let report = Report::forward(outcome, reason.as_str());
                         Box::pin(self.fill(&target, request, key, Some((object, head)), report)).await
                     }
                     Verdict::Fetch(reason) => {
@@ -326,7 +330,10 @@ impl Node {
 
     /// The response to a request that no hop answered.
     pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
-        tracing::info!(role = ?self.role, status = error.status.as_u16(), reason = error.reason, detail = %error.detail, "no answer");
+        if let Some(kept_back) = self.failures.admit() {
+            let (role, status) = (self.role.as_str(), error.status.as_u16());
+            tracing::info!(role, status, reason = error.reason, detail = %error.detail, kept_back, "no answer");
+        }
         let response = answer::error(error.status, error.reason);
         Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
     }
@@ -334,7 +341,7 @@ impl Node {
     /// RFC 9111 §5.2.1.7.
     fn not_cached(&self, reason: &'static str) -> Reply {
         let response = answer::error(StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
-        let report = Report::forward(Outcome::Request, "only-if-cached").with_cause(reason);
+        let report = Report::local(Outcome::Refused, "only-if-cached").with_cause(reason);
         Reply::new(response, report, self.marks.applied())
     }
 
@@ -440,6 +447,9 @@ const fn float(number: u64) -> f64 {
 
 /// RFC 9211.
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Failures that are logged in a second.
+const FAILURES_LOGGED: u64 = 10;
 
 /// Fills under way may hold one part in so many of a node's memory; the rest is the cache's.
 const FILL_SHARE: u64 = 4;

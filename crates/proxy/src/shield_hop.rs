@@ -52,6 +52,7 @@ fn prepare(mut request: Request<Body>, way: &Way) -> Result<(Request<Body>, Opti
     if !forward::enter_cdn(headers) {
         return Err(HopError::new(StatusCode::LOOP_DETECTED, "loop", "the request has passed this CDN too often"));
     }
+    forward::join_cookies(headers);
     forward::write_client(headers, way.client, way.scheme, way.authority.as_str());
     forward::write_via(headers, way.version, VIA_EDGE);
     Envelope { site: way.site.name().clone(), scheme: way.scheme, applied: way.as_of }.write(headers);

@@ -32,7 +32,10 @@ impl Serving {
     pub async fn drain(self, grace: Duration) -> io::Result<usize> {
         self.shutdown.begin();
         let left = self.shutdown.drained(grace).await;
-        self.workers.stop();
-        self.workers.join().map(|()| left)
+        let workers = self.workers;
+        workers.stop();
+        // Threads are waited for on one that may block.
+        let joined = tokio::task::spawn_blocking(move || workers.join()).await;
+        joined.map_err(io::Error::other)?.map(|()| left)
     }
 }

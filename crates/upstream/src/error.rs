@@ -28,6 +28,8 @@ pub enum UpstreamErrorKind {
     Client(ClientErrorKind),
     /// The request was sent, and no response's head came within `timeout.first_byte`.
     FirstByteTimeout,
+    /// What stands behind the endpoint broke off before a response's head was through.
+    BrokeOff,
 }
 
 impl UpstreamErrorKind {
@@ -37,6 +39,7 @@ impl UpstreamErrorKind {
         match self {
             Self::NoEndpoint => "no-endpoint",
             Self::FirstByteTimeout => "first-byte-timeout",
+            Self::BrokeOff => "broke-off",
             Self::Client(kind) => match kind {
                 ClientErrorKind::Dns => "dns",
                 ClientErrorKind::ConnectTimeout => "connect-timeout",
@@ -49,13 +52,19 @@ impl UpstreamErrorKind {
                 ClientErrorKind::Protocol => "protocol",
                 ClientErrorKind::TooLarge => "head-too-large",
                 ClientErrorKind::RequestBody => "request-body",
+                ClientErrorKind::Busy => "busy",
             },
         }
     }
 
     /// Is it the endpoint's doing? If not, it says nothing about its health.
     pub(crate) const fn is_endpoints_fault(self) -> bool {
-        !matches!(self, Self::NoEndpoint | Self::Client(ClientErrorKind::RequestBody | ClientErrorKind::TooLarge))
+        !matches!(
+            self,
+            Self::NoEndpoint
+                | Self::BrokeOff
+                | Self::Client(ClientErrorKind::RequestBody | ClientErrorKind::TooLarge | ClientErrorKind::Busy)
+        )
     }
 }
 
@@ -75,6 +84,7 @@ impl UpstreamError {
                 StatusCode::GATEWAY_TIMEOUT
             }
             UpstreamErrorKind::Client(ClientErrorKind::RequestBody) => StatusCode::BAD_REQUEST,
+            UpstreamErrorKind::Client(ClientErrorKind::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }

@@ -12,7 +12,7 @@ use http::{Request, Response, Version};
 use parking_lot::Mutex;
 
 use crate::attempts::{Attempts, Endpoints, OnFetch, Replay};
-use crate::error::{Failure, UpstreamError};
+use crate::error::{Failure, UpstreamError, UpstreamErrorKind};
 use crate::head;
 use crate::pool::await_head;
 use crate::watch::watched;
@@ -47,7 +47,8 @@ struct Member {
 
 #[derive(Default)]
 struct Slot {
-    open: Mutex<Option<h3::Connection>>,
+    /// In the order in which they were opened; the first with room is used.
+    open: Mutex<Vec<h3::Connection>>,
     /// One dials, the others wait for what comes of it.
     dialling: tokio::sync::Mutex<Option<Refusal>>,
 }
@@ -132,7 +133,14 @@ impl Endpoints for Shields {
 
 impl Shields {
     async fn send_on(&self, connection: &h3::Connection, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let response = await_head(request, &self.timeouts, async |request| connection.send(request).await).await?;
+        let sent = await_head(request, &self.timeouts, async |request| connection.send(request).await).await;
+        let response = sent.map_err(|failure| match failure.error.kind {
+            // One stream alone is what an origin that breaks off looks like from here.
+            ClientErrorKind::Reset if !connection.is_closed() => {
+                Failure { kind: UpstreamErrorKind::BrokeOff, ..failure }
+            }
+            _ => failure,
+        })?;
         let idle = Some(self.timeouts.idle).filter(|idle| !idle.is_zero());
         Ok(response.map(|body| watched(body, idle, None)))
     }
@@ -145,8 +153,8 @@ impl Member {
 
     fn open(&self) -> Option<h3::Connection> {
         let mut open = self.slots.own().open.lock();
-        open.take_if(|connection| connection.is_closed());
-        open.clone()
+        open.retain(|connection| !connection.is_closed());
+        open.iter().find(|connection| connection.under_way() < MOST_UNDER_WAY).cloned()
     }
 
     async fn dial(&self, client: &h3::Client) -> Result<h3::Connection, ClientError> {
@@ -155,12 +163,15 @@ impl Member {
         if let Some(connection) = self.open() {
             return Ok(connection);
         }
+        if self.slots.own().open.lock().len() >= MOST_CONNECTIONS {
+            return Err(ClientError::unsent(ClientErrorKind::Busy, "too many requests are under way to this shield"));
+        }
         if let Some(refusal) = last.as_ref().filter(|refusal| refusal.at >= begun) {
             return Err(ClientError::unsent(refusal.kind, &refusal.detail));
         }
         match client.connect(self.endpoint.addr, &self.endpoint.server_name).await {
             Ok(connection) => {
-                *self.slots.own().open.lock() = Some(connection.clone());
+                self.slots.own().open.lock().push(connection.clone());
                 Ok(connection)
             }
             Err(error) => {
@@ -170,3 +181,10 @@ impl Member {
         }
     }
 }
+
+/// From so many requests on, a connection is full and another is opened. Below what its peer allows, so that no request
+/// waits for another one's end.
+const MOST_UNDER_WAY: usize = 900;
+
+/// The connections of one thread to one shield.
+const MOST_CONNECTIONS: usize = 16;

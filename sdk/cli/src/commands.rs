@@ -22,6 +22,7 @@ use holm_telemetry::{LogFormat, init_logging};
 
 use crate::Failure;
 use crate::args::{Cli, Command};
+use crate::output;
 
 /// Runs the command that this process was started with. Status: 0 done, 1 failed, 2 wrong usage.
 #[must_use]
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            output::complain(&failure);
             failure.exit_code()
         }
     }
@@ -57,7 +58,7 @@ fn serve_until_stopped(threads: usize, server: impl Future<Output = Result<(), F
     match started.and_then(|runtime| runtime.block_on(server)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            output::complain(&failure);
             failure.exit_code()
         }
     }

@@ -13,6 +13,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Says something on standard error. A reader that has gone is no failure.
+pub(crate) fn complain(words: &impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{words}");
+}
+
 /// Prints one line. A reader that has gone (`| head`) is no failure.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{text}") {
@@ -23,7 +28,7 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Tells the user something that is no result: on standard error.
 pub(crate) fn note(text: &str) {
-    eprintln!("note: {text}");
+    complain(&format_args!("note: {text}"));
 }
 
 /// Which side a column's cells stand on.

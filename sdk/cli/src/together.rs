@@ -13,7 +13,7 @@ use holm_model::ids::{NodeName, RegionName, SiteName};
 use holm_model::units::ByteSize;
 use holm_origin_shield::{ShieldConfig, ShieldNode};
 use holm_telemetry::Telemetry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Failure;
 
@@ -46,6 +46,7 @@ pub(crate) struct Prepared {
     telemetry: Arc<Telemetry>,
     pub(crate) control: Arc<Control>,
     ca: ClusterCa,
+    stop: Stop,
 }
 
 /// Everything running.
@@ -60,6 +61,7 @@ pub(crate) struct Running {
     edge: EdgeNode,
     shield: ShieldNode,
     api: Option<AdminServer>,
+    stop: Stop,
     /// Removed last.
     _data: DataDir,
 }
@@ -71,18 +73,20 @@ enum DataDir {
 }
 
 impl Prepared {
-    /// Opens, or makes, the state.
+    /// Opens, or makes, the state. To be called on a runtime.
     pub(crate) fn open(options: Options) -> Result<Self, Failure> {
+        // Before there is a folder to remove, and long before anyone is told that we are ready.
+        let stop = Stop::listen().map_err(failure)?;
         let data = DataDir::open(options.data_dir.as_deref())?;
         let telemetry = Telemetry::new();
         let control = Control::open(data.path(), Arc::clone(&telemetry)).map_err(failure)?;
         let ca = ClusterCa::open(data.path()).map_err(failure)?;
-        Ok(Self { options, data, telemetry, control, ca })
+        Ok(Self { options, data, telemetry, control, ca, stop })
     }
 
     /// Starts both roles and the API; returns once all of them answer.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
-        let Self { options, data, telemetry, control, ca } = self;
+        let Self { options, data, telemetry, control, ca, stop } = self;
         let shield = ShieldConfig {
             name: node_name("shield"),
             region: options.region.clone(),
@@ -123,6 +127,7 @@ impl Prepared {
             edge,
             shield,
             api,
+            stop,
             _data: data,
         })
     }
@@ -136,9 +141,9 @@ impl Running {
 
     /// Runs until the process is told to stop, or a listener fails; then lets requests in flight end, for `grace` at
     /// most.
-    pub(crate) async fn until_stopped(self, grace: Duration) -> Result<(), Failure> {
+    pub(crate) async fn until_stopped(mut self, grace: Duration) -> Result<(), Failure> {
         tokio::select! {
-            told = told_to_stop() => told.map_err(failure)?,
+            () = self.stop.told() => {}
             () = self.edge.failed() => {}
             () = self.shield.failed() => {}
         }
@@ -174,14 +179,23 @@ impl DataDir {
     }
 }
 
-/// Completes when the process gets SIGINT or SIGTERM.
-async fn told_to_stop() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// What tells the process to stop: SIGINT and SIGTERM, from when it is made. One that comes meanwhile is not lost.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// This machine's names as clients on it use them, and the sites'.

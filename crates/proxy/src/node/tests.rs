@@ -150,7 +150,7 @@ async fn a_miss_then_hits() {
         .check(
             "/b",
             &[("cache-control", "only-if-cached")],
-            "504 fwd=request; detail=only-if-cached 504 Gateway Timeout: only-if-cached\n",
+            "504 detail=only-if-cached 504 Gateway Timeout: only-if-cached\n",
         )
         .await;
     assert_eq!(origin.asked(), 2);

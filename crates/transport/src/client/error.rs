@@ -52,6 +52,9 @@ pub enum ClientErrorKind {
     /// A head is larger than the peer takes, or than we do.
     #[error("head too large")]
     TooLarge,
+    /// We have as many requests under way as we allow.
+    #[error("too many requests")]
+    Busy,
     /// The request's own body failed: the fault of whoever sends it.
     #[error("request body failed")]
     RequestBody,

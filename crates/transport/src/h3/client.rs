@@ -79,6 +79,13 @@ impl Connection {
         self.0.quic.close_reason().is_some() || self.0.sender.is_closing()
     }
 
+    /// How many requests, or bodies from them, hold it. One with a body of its own counts twice until it is through.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        // Whoever asks and whoever keeps it hold it too, which makes no difference at the numbers that matter.
+        Arc::strong_count(&self.0)
+    }
+
     /// Sends a request and returns its response as soon as the head is there; the request's body goes on being sent
     /// meanwhile, and until it is through or the response's body is dropped before its end.
     ///
