@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use holm_e2e::{Ask, Asked, Holm, Origin, Protocol, ask, get, ok, wait_for};
 
-/// A response's fields, and what the second of two requests is told in `Cache-Status`.
-const CASES: &[(&str, &[(&str, &str)], &str)] = &[
+/// A path, its response's fields, and what the second of two requests is told in `Cache-Status`.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const CASES: &[Case] = &[
     ("/max-age", &[("cache-control", "max-age=60")], "hit"),
     ("/s-maxage", &[("cache-control", "max-age=0, s-maxage=60")], "hit"),
     ("/s-maxage-0", &[("cache-control", "max-age=60, s-maxage=0"), ("etag", "\"a\"")], "fwd=stale"),
