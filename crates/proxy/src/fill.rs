@@ -102,7 +102,7 @@ impl Node {
     /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
     fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
         let usable = |fill: &Fill| fill.is_live(&self.marks);
-        self.fills.enter(key.0, usable, || (self.begin_seq(target), target.scope(request)))
+        self.fills.enter((target.key(request).0, key.0), usable, || (self.begin_seq(target), target.scope(request)))
     }
 
     /// The key of the request's own response, by what is known now of how the responses of its URL vary.
@@ -136,9 +136,11 @@ impl Node {
         if self.fills.contains(key.0) {
             return;
         }
-        if let Entered::Leader(ticket) =
-            self.fills.enter(key.0, |_| true, || (self.begin_seq(target), target.scope(request)))
-        {
+        if let Entered::Leader(ticket) = self.fills.enter(
+            (target.key(request).0, key.0),
+            |_| true,
+            || (self.begin_seq(target), target.scope(request)),
+        ) {
             let stale = Some((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }

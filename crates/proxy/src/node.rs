@@ -345,7 +345,7 @@ impl Node {
         Reply::new(response, report, self.marks.applied())
     }
 
-    fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
+    pub(crate) fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some("method");
         }

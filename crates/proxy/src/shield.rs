@@ -62,7 +62,8 @@ impl ShieldService {
 
     /// From the cache only if this tier's look-ups see every purge that the sender's do.
     async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
-        if self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
+        let looked_up = self.node.bypass_reason(target, &request).is_none();
+        if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
             return self.node.respond(*target, request).await;
         }
         self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag")).await

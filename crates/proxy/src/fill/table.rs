@@ -18,6 +18,8 @@ use crate::stored::{Stored, StoredResponse};
 pub(crate) struct Fill {
     /// The node's `applied` when it began.
     pub(crate) begun_at: Seq,
+    /// The key of its URL, whichever variant it fetches.
+    primary: u128,
     /// What it is about, without tags: those come with the response.
     pub(crate) scope: Scope,
     /// What it fetches was changed meanwhile: its response may be served, not stored.
@@ -100,7 +102,7 @@ impl FillTable {
     /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        key: u128,
+        (primary, key): (u128, u128),
         usable: impl FnOnce(&Fill) -> bool,
         begin: impl FnOnce() -> (Seq, Scope),
     ) -> Entered {
@@ -109,8 +111,8 @@ impl FillTable {
             return Entered::Joined(Arc::clone(fill));
         }
         let (begun_at, scope) = begin();
-        let fill =
-            Arc::new(Fill { begun_at, scope, spoilt: AtomicBool::new(false), phase: watch::Sender::new(Phase::Asked) });
+        let (spoilt, phase) = (AtomicBool::new(false), watch::Sender::new(Phase::Asked));
+        let fill = Arc::new(Fill { begun_at, primary, scope, spoilt, phase });
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }
@@ -120,10 +122,17 @@ impl FillTable {
         self.shard(key).lock().contains_key(&key)
     }
 
-    /// What `key` names was changed (by an unsafe method): nobody joins the fill under way, and it stores nothing.
-    pub(crate) fn spoil(&self, key: u128) {
-        if let Some(fill) = self.shard(key).lock().remove(&key) {
-            fill.spoilt.store(true, Ordering::Release);
+    /// What this URL names was changed (by an unsafe method): nobody joins a fill of it that is under way, whichever
+    /// variant it fetches, and none of them stores anything. Looks at every fill: few are under way, and such methods rare.
+    pub(crate) fn spoil(&self, primary: u128) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, fill| {
+                let changed = fill.primary == primary;
+                if changed {
+                    fill.spoilt.store(true, Ordering::Release);
+                }
+                !changed
+            });
         }
     }
 

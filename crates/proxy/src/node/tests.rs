@@ -321,6 +321,21 @@ async fn unsafe_methods_invalidate() {
 }
 
 #[tokio::test]
+async fn what_an_unsafe_method_changed_is_not_stored_by_a_fill_under_way() {
+    let (mut sender, first) = streaming(&[FRESH, ("vary", "accept-language")]);
+    let origin = Fixture::new(move |_| {
+        Ok(first.lock().take().unwrap_or_else(|| response(200, &[FRESH, ("vary", "accept-language")], "new")))
+    });
+    sender.send_data(Bytes::from_static(b"old")).await.expect("a reader");
+    let begun = origin.reply(get("/", &[("accept-language", "de")])).await;
+    origin.ask(Request::post("/").body(Body::empty()).expect("a request")).await;
+    sender.finish().await.expect("a reader");
+    assert_eq!(begun.response.into_body().collect(10).await.expect("a whole body"), "old");
+    let again = origin.ask(get("/", &[("accept-language", "de")])).await;
+    assert!(again.ends_with("new"), "{again}");
+}
+
+#[tokio::test]
 async fn look_ups_wait_for_the_senders_purges() {
     let origin = Fixture::new(|_| Ok(response(200, &[FRESH], "x")));
     assert!(!origin.node.has_applied(Seq::new(1), Duration::from_millis(1)).await);
