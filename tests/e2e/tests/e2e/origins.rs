@@ -98,6 +98,26 @@ fn an_origin_that_never_answers() {
 }
 
 #[test]
+fn an_endpoint_that_never_answers_is_not_the_last_word() {
+    let gate = Gate::new();
+    let passing = gate.clone();
+    let silent = Origin::start(move |_, exchange| {
+        passing.pass();
+        ok(exchange, "late")
+    });
+    let origin = good();
+    let holm = before(&[silent.url(), origin.url()], "");
+    for number in 0..4 {
+        // A GET may be asked twice; a POST that was sent may not.
+        holm.ask(&get(format!("/get/{number}"))).expect(200);
+        let path = format!("/post/{number}");
+        let response = holm.ask(&ask("POST", &path).body("x"));
+        assert_eq!(response.status, if silent.asked(&path) > 0 { 504 } else { 200 }, "{}", response.show());
+    }
+    gate.open();
+}
+
+#[test]
 fn an_origin_that_falls_silent_in_mid_content() {
     let gate = Gate::new();
     let passing = gate.clone();
