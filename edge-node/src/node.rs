@@ -87,9 +87,6 @@ pub enum StartError {
     /// The TLS of the way to the shields is of no use for QUIC.
     #[error(transparent)]
     Quic(#[from] h3::NotForQuic),
-    /// Handlers can't be run.
-    #[error("can't run handlers: {0}")]
-    Handlers(String),
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),

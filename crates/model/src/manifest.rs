@@ -94,19 +94,6 @@ impl Manifest {
             origins: BTreeMap::new(),
         }
     }
-
-    /// The route of a viewer's request: the first whose path matches.
-    #[must_use]
-    pub fn viewer_route(&self, path: &str) -> Option<usize> {
-        self.routes.iter().position(|route| route.path.matches(path))
-    }
-
-    /// The route of a handler's own fetch, and of a request that reaches the shield: the first that matches and has
-    /// an origin or files. So a handler never calls itself.
-    #[must_use]
-    pub fn content_route(&self, path: &str) -> Option<usize> {
-        self.routes.iter().position(|route| route.has_content() && route.path.matches(path))
-    }
 }
 
 /// The name of the site, pool and handler that a command line makes without a manifest.

@@ -19,6 +19,7 @@ use crate::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
 use crate::client::{ClientError, ClientErrorKind};
 use crate::service::{ConnInfo, Protocol, Service};
 use crate::shutdown::Shutdown;
+use crate::testing::{count, written};
 
 /// Answers by path; see [`TestService::call`]. What it learns of requests that get no answer goes to `seen`.
 #[derive(Clone)]
@@ -42,16 +43,16 @@ impl Service for TestService {
                 let _ = self.seen.send(counted.clone());
                 Response::new(Body::full(counted))
             }
-            "/early" => Response::new(spawn_body(async move |mut body| {
+            "/early" => Response::new(written(async move |mut body| {
                 let _ = body.send_data(Bytes::from_static(b"early ")).await;
                 let _ = body.send_data(count(request.into_body()).await.into()).await;
                 let _ = body.finish().await;
             })),
             "/unread" => Response::new(Body::full("did not read it")),
-            "/dropped" => Response::new(spawn_body(async |mut body| {
+            "/dropped" => Response::new(written(async |mut body| {
                 let _ = body.send_data(Bytes::from_static(b"half")).await;
             })),
-            "/trailers" => Response::new(spawn_body(async |mut body| {
+            "/trailers" => Response::new(written(async |mut body| {
                 let _ = body.send_data(Bytes::from_static(b"data")).await;
                 let _ = body.send_trailers(trailers()).await;
             })),
@@ -81,12 +82,6 @@ impl Drop for Left {
     }
 }
 
-fn spawn_body<F: Future<Output = ()> + Send + 'static>(write: impl FnOnce(BodySender) -> F) -> Body {
-    let (sender, body) = Body::channel(1);
-    tokio::spawn(write(sender));
-    body
-}
-
 fn with_length(length: u64, body: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::full(body));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -97,19 +92,6 @@ fn trailers() -> HeaderMap {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("42"));
     trailers
-}
-
-/// `4`, `4+trailers` or `4 then <error>`.
-async fn count(mut body: Body) -> String {
-    let (mut bytes, mut tail) = (0, String::new());
-    while let Some(frame) = body.frame().await {
-        match frame.map(Frame::into_data) {
-            Ok(Ok(data)) => bytes += data.len(),
-            Ok(Err(_)) => tail = "+trailers".to_owned(),
-            Err(error) => tail = format!(" then {}", error.kind),
-        }
-    }
-    format!("{bytes}{tail}")
 }
 
 struct Fixture {
@@ -214,7 +196,7 @@ async fn exchanges() {
 #[tokio::test]
 async fn trailers_go_up() {
     let fixture = start(Limits::internal());
-    let body = spawn_body(async |mut body| {
+    let body = written(async |mut body| {
         let _ = body.send_data(Bytes::from_static(b"data")).await;
         let _ = body.send_trailers(trailers()).await;
     });
@@ -228,7 +210,7 @@ async fn broken_uploads_are_errors_on_both_sides() {
     let connection = fixture.connect().await;
     // Broken off only once the request is seen: a reset may overtake all that was sent before it.
     let (seen, mut go) = mpsc::channel::<()>(1);
-    let aborted = spawn_body(async move |mut body| {
+    let aborted = written(async move |mut body| {
         let _ = body.send_data(Bytes::from_static(b"data")).await;
         go.recv().await;
         body.abort(BodyError::new(BodyErrorKind::Reset, Side::Client)).await;
@@ -245,7 +227,7 @@ async fn broken_uploads_are_errors_on_both_sides() {
     let mut short = request(
         Method::POST,
         "/watch",
-        spawn_body(async move |mut body| {
+        written(async move |mut body| {
             let _ = body.send_data(Bytes::from_static(b"data")).await;
             go.recv().await;
             let _ = body.finish().await;
@@ -305,7 +287,7 @@ async fn fifty_megabytes_both_ways_under_back_pressure() {
     let limits = Limits { send_window: 2 << 20, ..Limits::public() };
     let fixture = start(limits);
     let sent = Arc::new(AtomicU64::new(0));
-    let body = spawn_body({
+    let body = written({
         let sent = Arc::clone(&sent);
         async move |mut body: BodySender| {
             let chunk = Bytes::from((0..=255_u8).cycle().take(64 << 10).collect::<Vec<_>>());
