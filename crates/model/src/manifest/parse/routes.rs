@@ -147,9 +147,8 @@ fn reference(
 /// leaves its path free for one with an origin or files: the handler's own fetches go there.
 fn refuse_dead(routes: &[(Route, Range<usize>)], report: &mut Report<'_>) {
     for (index, (route, span)) in routes.iter().enumerate() {
-        let has_content = |route: &Route| route.origin.is_some() || route.files.is_some();
         let mut same = routes[..index].iter().filter(|(earlier, _)| earlier.path == route.path);
-        if same.any(|(earlier, _)| has_content(earlier) || !has_content(route)) {
+        if same.any(|(earlier, _)| earlier.has_content() || !route.has_content()) {
             let message = format!("an earlier route has the path `{}` already", route.path);
             report.error_with_help(span.clone(), message, "the first match wins: remove one of the two");
         }
