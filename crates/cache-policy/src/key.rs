@@ -38,7 +38,7 @@ impl CacheKey {
         text.part(input.port);
         text.part(input.path);
         match (&input.rule.query, input.query) {
-            (QueryRule::All, Some(query)) => text.part(query),
+            (QueryRule::All | QueryRule::Except(_), Some(query)) => text.part(query),
             (QueryRule::Only(names), Some(query)) => text.chosen_parameters(query, names),
             (QueryRule::None, _) | (_, None) => {}
         }
@@ -120,7 +120,7 @@ mod tests {
     fn key(url: (&str, &str, &str), query: Option<&str>, rule: QueryRule) -> CacheKey {
         let (scheme, host, path) = url;
         let (host, port) = host.split_once(':').unwrap_or((host, ""));
-        CacheKey::primary(&KeyInput { site: "s", scheme, host, port, path, query, rule: &KeyRule { query: rule } })
+        CacheKey::primary(&KeyInput { site: "s", scheme, host, port, path, query, rule: &KeyRule { query: rule, ..KeyRule::default() } })
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl Target<'_> {
         let scope = Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[]);
         match self.route.rule.key.query {
             QueryRule::All => scope,
-            QueryRule::None | QueryRule::Only(_) => scope.of_several_queries(),
+            QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => scope.of_several_queries(),
         }
     }
 }

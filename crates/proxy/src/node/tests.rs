@@ -1,11 +1,12 @@
 //! A node before a scripted next hop: what is fetched, what is served, and what is said of it.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use holm_model::manifest::{EndpointUrl, Manifest, OriginSpec};
+use holm_model::manifest::{EndpointUrl, KeyRule, Manifest, OriginSpec};
 use holm_model::purge::{PurgeMode, Selector};
 use holm_model::release::Release;
 use holm_telemetry::Telemetry;
@@ -226,8 +227,7 @@ async fn stale_while_revalidate_renews_once_behind() {
 }
 
 fn key(path: &str) -> KeyInput<'_> {
-    static RULE: holm_model::manifest::KeyRule =
-        holm_model::manifest::KeyRule { query: holm_model::manifest::QueryRule::All };
+    static RULE: LazyLock<KeyRule> = LazyLock::new(KeyRule::default);
     KeyInput { site: "default", scheme: "http", host: "shop.example", port: "", path, query: None, rule: &RULE }
 }
 

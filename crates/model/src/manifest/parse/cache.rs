@@ -30,6 +30,7 @@ pub(super) fn read<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<
         stale_while_revalidate: stale_while_revalidate?,
         stale_if_error: stale_if_error?,
         key: key?,
+        ..CacheRule::default()
     })
 }
 
@@ -37,7 +38,7 @@ fn key<'a>(value: &'a Value<'a>, report: &mut Report<'_>) -> Option<KeyRule> {
     let block = Block::open(value, "the cache `key`".to_owned(), &KEY_KEYS, report)?;
     match block.get("query") {
         None => Some(KeyRule::default()),
-        Some(value) => query(value, report).map(|query| KeyRule { query }),
+        Some(value) => query(value, report).map(|query| KeyRule { query, ..KeyRule::default() }),
     }
 }
 
