@@ -25,7 +25,7 @@ pub fn evaluate_conditions(method: &Method, request: &HeaderMap, stored: &Header
     let etag = stored.get(ETAG).and_then(|value| value.to_str().ok());
     let modified = date(stored, &LAST_MODIFIED);
     if request.contains_key(IF_MATCH) {
-        if !any_tag(request, &IF_MATCH, etag, strong_match) {
+        if !any_tag(request, &IF_MATCH, etag, |a, b| strong_match(a.as_bytes(), b.as_bytes())) {
             return Conditional::PreconditionFailed;
         }
     } else if let (Some(since), Some(modified)) = (date(request, &IF_UNMODIFIED_SINCE), modified)
@@ -57,8 +57,8 @@ fn any_tag(request: &HeaderMap, name: &HeaderName, etag: Option<&str>, matches: 
 }
 
 /// §8.8.3.2.
-pub(crate) fn strong_match(a: &str, b: &str) -> bool {
-    a == b && !a.starts_with("W/")
+pub(crate) fn strong_match(a: &[u8], b: &[u8]) -> bool {
+    a == b && !a.starts_with(b"W/")
 }
 
 fn weak_match(a: &str, b: &str) -> bool {

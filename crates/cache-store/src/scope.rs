@@ -15,6 +15,7 @@ pub struct Scope {
     pub(crate) path_only: MarkId,
     pub(crate) with_query: MarkId,
     pub(crate) tags: SmallVec<[MarkId; 4]>,
+    pub(crate) groups: SmallVec<[MarkId; 2]>,
     site_name: SiteName,
     host: Arc<str>,
     path: Arc<str>,
@@ -33,6 +34,7 @@ impl Scope {
             path_only: MarkId::url(site, host, path, None),
             with_query: MarkId::url(site, host, path, Some(query.unwrap_or_default())),
             tags: SmallVec::new(),
+            groups: SmallVec::new(),
             site_name: site.clone(),
             host: host.into(),
             path: path.into(),
@@ -44,6 +46,13 @@ impl Scope {
     #[must_use]
     pub fn with_tags(&self, tags: &[&str]) -> Self {
         Self { tags: tags.iter().map(|tag| MarkId::tag(&self.site_name, tag)).collect(), ..self.clone() }
+    }
+
+    /// The same scope in these cache groups (RFC 9875) of an origin: its scheme, host and port.
+    #[must_use]
+    pub fn with_groups<'a>(mut self, origin: &str, groups: impl IntoIterator<Item = &'a str>) -> Self {
+        self.groups = groups.into_iter().map(|group| MarkId::group(&self.site_name, origin, group)).collect();
+        self
     }
 
     /// The same scope for a response that answers several queries of its path: a purge of any one of them selects it.
@@ -81,6 +90,16 @@ impl MarkId {
             Selector::Url { host, path, query: Some(_) } => Some(Self::any_query(site, host, path)),
             _ => None,
         }
+    }
+
+    /// The ids of what has changed where an unsafe method succeeded: one URL, and what answers several of its queries.
+    pub(crate) fn changed_url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> [Self; 2] {
+        [Self::url(site, host, path, Some(query.unwrap_or_default())), Self::any_query(site, host, path)]
+    }
+
+    /// The id of a cache group.
+    pub(crate) fn group(site: &SiteName, origin: &str, group: &str) -> Self {
+        Self::hash(("group", site.as_str(), origin, group))
     }
 
     fn site(site: &SiteName) -> Self {
