@@ -10,30 +10,41 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, StaleReason, VaryValues};
-use holm_cache_store::{Object, Scope, Standing};
+use holm_cache_policy::{CacheKey, StaleReason, strong_etag};
+use holm_cache_store::{Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::QueryRule;
 use holm_transport::body::Body;
 use http::header::{
     HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 
-pub(crate) use self::buffer::FillBudget;
 use self::buffer::FillReader;
+pub(crate) use self::buffer::{Charge, FillBudget};
 use self::fetch::Fetch;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
-use crate::hop::Head;
+use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
-use crate::stored::{Stored, StoredResponse};
+use crate::stored::{Stored, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
 pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+
+/// What is stored that a fetch can build on.
+#[derive(Debug, Clone)]
+pub(crate) enum Basis {
+    /// Nothing.
+    Nothing,
+    /// A response that is to be confirmed.
+    Stale(StaleObject),
+    /// Parts of one that is fresh: the rest may do.
+    Parts(CachedObject, Arc<StoredParts>),
+}
 
 /// What a fill gives to the one who began it.
 pub(crate) enum Begun {
@@ -58,7 +69,7 @@ impl Node {
         target: &Target<'_>,
         request: Request<Body>,
         mut key: CacheKey,
-        mut stale: Option<StaleObject>,
+        mut basis: Basis,
         report: Report,
     ) -> Reply {
         for _ in 0..MAX_GENERATIONS {
@@ -66,7 +77,7 @@ impl Node {
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
-                    let fetch = Fetch::new(self, target, &request, ticket, stale.clone());
+                    let fetch = Fetch::new(self, target, &request, ticket, basis.clone());
                     tokio::spawn(fetch.run(Some(begun)));
                     let reader = match answer.await {
                         Ok(Begun::Private(private)) => return private.reply(report),
@@ -74,7 +85,7 @@ impl Node {
                         Err(_) => None,
                     };
                     let phase = fill.answered().await;
-                    if let Some(reply) = self.share(&request, &phase, reader, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(&request, &phase, reader, basis.stale(), &report, fill.begun_at) {
                         return reply;
                     }
                 }
@@ -86,14 +97,14 @@ impl Node {
                         return self.pass(target, request, report.with_cause(reason)).await;
                     }
                     let report = report.clone().collapsed(true);
-                    if let Some(reply) = self.share(&request, &phase, None, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(&request, &phase, None, basis.stale(), &report, fill.begun_at) {
                         return reply;
                     }
                 }
             }
-            let known = self.variant_now(target, &request);
+            let known = self.variant_now(target.key(&request), request.headers());
             if known != key {
-                (key, stale) = (known, None);
+                (key, basis) = (known, Basis::Nothing);
             }
         }
         self.pass(target, request, report.with_cause("fill-superseded")).await
@@ -101,23 +112,11 @@ impl Node {
 
     /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
     fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        let usable = |fill: &Fill| fill.is_live(&self.marks);
-        self.fills.enter((target.key(request).0, key.0), usable, || (self.begin_seq(target), target.scope(request)))
-    }
-
-    /// The key of the request's own response, by what is known now of how the responses of its URL vary.
-    fn variant_now(&self, target: &Target<'_>, request: &Request<Body>) -> CacheKey {
-        let primary = target.key(request);
-        match self.memory.get(primary.0).as_deref().map(Object::meta) {
-            Some(Stored::Variants(variants)) => {
-                variants.key(primary, &VaryValues::of(&variants.spec, request.headers()))
-            }
-            _ => primary,
-        }
+        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), || Fill::new(self, target, request))
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
-    fn bridges_error(&self, (object, head): &StaleObject) -> bool {
+    pub(crate) fn bridges_error(&self, (object, head): &StaleObject) -> bool {
         match self.marks.standing_of(object) {
             Standing::Hard => false,
             Standing::Soft { since } => head.meta.usable_on_error(now(), Some(since)),
@@ -136,12 +135,9 @@ impl Node {
         if self.fills.contains(key.0) {
             return;
         }
-        if let Entered::Leader(ticket) = self.fills.enter(
-            (target.key(request).0, key.0),
-            |_| true,
-            || (self.begin_seq(target), target.scope(request)),
-        ) {
-            let stale = Some((Arc::clone(object), Arc::clone(head)));
+        let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
+        if let Entered::Leader(ticket) = entered {
+            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }
@@ -159,15 +155,30 @@ impl Node {
         match phase {
             Phase::Asked | Phase::Released(_) => None,
             Phase::Streaming(streaming) => self.share_stream(request, streaming, reader, report),
-            Phase::Refreshed(object) => self.share_refreshed(request, object, report),
-            Phase::Failed(error) => {
-                if let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) {
-                    let reply = self.stale(request, object, head, StaleReason::Error, now());
-                    return Some(Reply { report: reply.report.with_cause(error.reason), ..reply });
-                }
-                Some(self.failed(error, report.clone(), begun_at))
+            Phase::Refreshed(object) => {
+                self.share_renewed(request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
+            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), begun_at)),
         }
+    }
+
+    /// The answer where no usable response came: the stale one, if it may stand in (RFC 5861 §4), else an error.
+    pub(crate) fn answer_failure(
+        &self,
+        request: &Request<Body>,
+        error: &HopError,
+        stale: Option<&StaleObject>,
+        report: Report,
+        as_of: Seq,
+    ) -> Reply {
+        let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) else {
+            return self.failed(error, report, as_of);
+        };
+        let reply = self.stale(request, object, head, StaleReason::Error, now());
+        // RFC 9211 §2.1: no hit, for the request went on.
+        let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
+        let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
+        Reply { report, ..reply }
     }
 
     fn share_stream(
@@ -177,25 +188,47 @@ impl Node {
         reader: Option<FillReader>,
         report: &Report,
     ) -> Option<Reply> {
-        let live = self.marks.standing(&streaming.scope, streaming.as_of) == Standing::Live;
+        let live = self.marks.standing(&streaming.scope, streaming.as_of, streaming.local) == Standing::Live;
         if !live || !streaming.head.selected_by(request.headers()) {
             return None;
         }
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
         let response = answer::from_stored(request, &streaming.head, source, now());
-        let report = report.clone().fwd_status(streaming.head.status).stored(true);
+        let report = report.clone().fwd_status(streaming.head.status).stored(&streaming.head.meta);
         Some(Reply::new(response, report, streaming.as_of))
     }
 
-    fn share_refreshed(&self, request: &Request<Body>, object: &CachedObject, report: &Report) -> Option<Reply> {
+    /// The answer of a response that was just confirmed.
+    pub(crate) fn share_renewed(&self, request: &Request<Body>, object: &CachedObject, report: Report) -> Option<Reply> {
         let Stored::Response(head) = object.meta() else { return None };
         let live = self.marks.standing_of(object) == Standing::Live;
         if !live || !head.selected_by(request.headers()) {
             return None;
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
-        let report = report.clone().fwd_status(http::StatusCode::NOT_MODIFIED).stored(true);
-        Some(Reply::new(response, report, object.as_of()))
+        Some(Reply::new(response, report.stored(&head.meta), object.as_of()))
+    }
+}
+
+impl Basis {
+    fn stale(&self) -> Option<&StaleObject> {
+        match self {
+            Self::Stale(stale) => Some(stale),
+            Self::Nothing | Self::Parts(..) => None,
+        }
+    }
+
+    /// What was purged since it was found is no basis; nor are parts that nothing can be added to (RFC 9111 §3.4).
+    fn usable(self, node: &Node) -> Self {
+        let usable = match &self {
+            Self::Nothing => true,
+            Self::Stale((object, _)) => node.marks.standing_of(object) != Standing::Hard,
+            Self::Parts(object, stored) => {
+                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers).is_some();
+                extensible && node.marks.standing_of(object) == Standing::Live
+            }
+        };
+        if usable { self } else { Self::Nothing }
     }
 }
 
@@ -218,8 +251,13 @@ impl Target<'_> {
     }
 }
 
+/// RFC 9110 §15.4.5: a 304 stands for a 200. An error page that bears the content's validator is not made good by it.
+pub(crate) fn can_be_confirmed(stale: &StoredResponse) -> bool {
+    stale.status == StatusCode::OK
+}
+
 /// The request that fills: a whole GET, whatever the client has or wants of it.
-fn filling_head(request: &Request<Body>) -> Head {
+pub(crate) fn filling_head(request: &Request<Body>) -> Head {
     let mut headers: HeaderMap = request.headers().clone();
     for name in PARTIAL {
         headers.remove(name);

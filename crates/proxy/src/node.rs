@@ -86,16 +86,8 @@ pub(crate) struct Reply {
     pub(crate) as_of: Seq,
     /// Why no hop answered, where this response was made for want of one.
     pub(crate) error: Option<&'static str>,
-}
-
-/// What a look-up found.
-pub(crate) enum Found {
-    /// Nothing usable; the key that a fill goes under.
-    Nothing(CacheKey, MissReason),
-    /// A response; `soft_since` if a soft purge made it stale.
-    Response { key: CacheKey, object: CachedObject, head: Arc<StoredResponse>, soft_since: Option<Timestamp> },
-    /// The last response could not be stored.
-    Unstorable(&'static str),
+    /// Its `Age` holds the time that its fetch took.
+    pub(crate) aged: bool,
 }
 
 impl Node {
@@ -176,188 +168,6 @@ impl Node {
         self.applied.send_replace(self.marks.applied());
     }
 
-    /// Answers a request from the cache, or from the next hop through the cache where that may be.
-    pub(crate) async fn respond(self: &Arc<Self>, target: Target<'_>, request: Request<Body>) -> Reply {
-        let now = now();
-        if let Some(reason) = self.bypass_reason(&target, &request) {
-            return self.pass(&target, request, Report::forward(Outcome::Bypass, reason)).await;
-        }
-        let directives = RequestDirectives::parse(request.headers());
-        // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
-        let applied = self.marks.applied();
-        let primary = target.key(&request);
-        match self.look_up(primary, request.headers(), now) {
-            Found::Response { key, object, head, soft_since } => {
-                match head.meta.verdict(&directives, now, soft_since) {
-                    Verdict::Serve => self.hit(&request, &object, &head, applied, now),
-                    Verdict::ServeStale(reason) => {
-                        self.revalidate_behind(&target, &request, key, (&object, &head));
-                        self.stale(&request, &object, &head, reason, now)
-                    }
-                    Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
-                    Verdict::Revalidate(reason) => {
-                        let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
-                        let report = Report::forward(outcome, reason.as_str());
-                        Box::pin(self.fill(&target, request, key, Some((object, head)), report)).await
-                    }
-                    Verdict::Fetch(reason) => {
-                        let report = Report::forward(reason.outcome(), reason.as_str());
-                        Box::pin(self.miss(&target, request, key, &directives, report)).await
-                    }
-                }
-            }
-            Found::Unstorable(reason) if directives.only_if_cached() => self.not_cached(reason),
-            Found::Unstorable(reason) => {
-                let report = Report::forward(Outcome::Miss, "hit-for-miss").with_cause(reason);
-                Box::pin(self.pass(&target, request, report)).await
-            }
-            Found::Nothing(key, reason) => {
-                let report = Report::forward(reason.outcome(), reason.as_str());
-                Box::pin(self.miss(&target, request, key, &directives, report)).await
-            }
-        }
-    }
-
-    /// Looks a URL up, then its variant where responses vary. Purged entries are as good as absent.
-    pub(crate) fn look_up(&self, primary: CacheKey, headers: &HeaderMap, now: Timestamp) -> Found {
-        let Some(object) = self.memory.get(primary.0) else {
-            return Found::Nothing(primary, MissReason::UriMiss);
-        };
-        match object.meta() {
-            Stored::Response(_) => self.stand(primary, object),
-            Stored::Unstorable { until, .. } if *until <= now => Found::Nothing(primary, MissReason::UriMiss),
-            Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
-            Stored::Variants(variants) => {
-                let key = variants.key(primary, &VaryValues::of(&variants.spec, headers));
-                match self.memory.get(key.0) {
-                    Some(object) => self.stand(key, object),
-                    None => Found::Nothing(key, MissReason::VaryMiss),
-                }
-            }
-        }
-    }
-
-    /// What the purge marks leave of an object.
-    fn stand(&self, key: CacheKey, object: CachedObject) -> Found {
-        let soft_since = match self.marks.standing_of(&object) {
-            Standing::Hard => return Found::Nothing(key, MissReason::Purged),
-            Standing::Soft { since } => Some(since),
-            Standing::Live => None,
-        };
-        match object.meta() {
-            Stored::Response(head) => {
-                let head = Arc::clone(head);
-                Found::Response { key, object, head, soft_since }
-            }
-            Stored::Variants(_) => Found::Nothing(key, MissReason::UriMiss),
-            Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
-        }
-    }
-
-    fn hit(
-        &self,
-        request: &Request<Body>,
-        object: &CachedObject,
-        head: &Arc<StoredResponse>,
-        as_of: Seq,
-        now: Timestamp,
-    ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        Reply::new(response, Report::hit(head.meta.ttl(now)), as_of)
-    }
-
-    pub(crate) fn stale(
-        &self,
-        request: &Request<Body>,
-        object: &CachedObject,
-        head: &Arc<StoredResponse>,
-        reason: StaleReason,
-        now: Timestamp,
-    ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        let report = Report::stale_hit(head.meta.ttl(now), reason.as_str());
-        // A stale answer must not wash a soft purge away at the tier before us.
-        Reply::new(response, report, object.as_of())
-    }
-
-    /// A miss: shared where the request allows it, else for this client alone.
-    async fn miss(
-        self: &Arc<Self>,
-        target: &Target<'_>,
-        request: Request<Body>,
-        key: CacheKey,
-        directives: &RequestDirectives,
-        report: Report,
-    ) -> Reply {
-        if directives.only_if_cached() {
-            return self.not_cached("only-if-cached");
-        }
-        let alone = if request.method() == Method::HEAD {
-            Some("head")
-        } else if request.headers().contains_key(http::header::RANGE) {
-            Some("cold-range")
-        } else if directives.no_store() {
-            Some("request-no-store")
-        } else {
-            None
-        };
-        match alone {
-            Some(reason) => self.pass(target, request, report.with_cause(reason)).await,
-            None => self.fill(target, request, key, None, report).await,
-        }
-    }
-
-    /// Sends a request on for its client alone: nothing is shared, nothing is stored, the bodies are back-pressured.
-    pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
-        let way = target.way(self.begin_seq(target), request.version());
-        let unsafe_method = !request.method().is_safe();
-        let primary = unsafe_method.then(|| CacheKey::primary(&target.key_input(&request)));
-        let (as_of, sent) = (way.as_of, self.hop_for(target.content).send(request, way).await);
-        match sent {
-            Ok(answer) => {
-                let status = answer.response.status();
-                if let Some(primary) = primary.filter(|_| !status.is_client_error() && !status.is_server_error()) {
-                    // RFC 9111 §4.4: a success of an unsafe method invalidates what is stored of its target.
-                    self.memory.remove(primary.0);
-                    self.fills.spoil(primary.0);
-                }
-                let report = report.fwd_status(status);
-                Reply::new(answer.response, report, answer.as_of)
-            }
-            Err(error) => self.failed(&error, report, as_of),
-        }
-    }
-
-    /// The response to a request that no hop answered.
-    pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
-        if let Some(kept_back) = self.failures.admit() {
-            let (role, status) = (self.role.as_str(), error.status.as_u16());
-            tracing::info!(role, status, reason = error.reason, detail = %error.detail, kept_back, "no answer");
-        }
-        let response = answer::error(error.status, error.reason);
-        Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
-    }
-
-    /// RFC 9111 §5.2.1.7.
-    fn not_cached(&self, reason: &'static str) -> Reply {
-        let response = answer::error(StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
-        let report = Report::local(Outcome::Refused, "only-if-cached").with_cause(reason);
-        Reply::new(response, report, self.marks.applied())
-    }
-
-    pub(crate) fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some("method");
-        }
-        if !target.route.rule.enabled {
-            return Some("route");
-        }
-        if !request.body().is_end_stream() {
-            return Some("request-body");
-        }
-        request.headers().contains_key(http::header::UPGRADE).then_some("upgrade")
-    }
-
     pub(crate) fn hop_for(&self, content: &Content) -> &Arc<dyn NextHop> {
         match content {
             Content::Origin(_) => &self.hop,
@@ -396,7 +206,7 @@ impl Role {
 impl Reply {
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None }
+        Self { response, report, as_of, error: None, aged: false }
     }
 }
 

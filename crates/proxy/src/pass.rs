@@ -1,0 +1,89 @@
+//! Passing on: a request that goes to the next hop for its client alone. What it changes there is not served any more.
+
+use std::sync::Arc;
+
+use holm_cache_policy::is_safe;
+use holm_model::ids::Seq;
+use holm_model::units::Timestamp;
+use holm_transport::body::Body;
+use http::{Method, Request, Response};
+
+use crate::answer;
+use crate::hop::{Answer, HopError};
+use crate::keep;
+use crate::node::{Node, Reply, Target, now};
+use crate::report::Report;
+use crate::storing::{Received, Storing, join};
+
+impl Node {
+    /// Sends a request on for its client alone: nothing is shared, and nothing stored but what a POST makes the target to be;
+    /// the bodies are back-pressured.
+    pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
+        let way = target.way(self.begin_seq(target), request.version());
+        let posted = may_be_stored(target, &request).then(|| shadow(&request));
+        let changing = (!is_safe(request.method())).then(|| request.uri().clone());
+        let (as_of, requested) = (way.as_of, now());
+        let answer = match self.hop_for(target.content).send(request, way).await {
+            Ok(answer) => answer,
+            Err(error) => return self.failed(&error, report, as_of),
+        };
+        if let Some(uri) = changing {
+            self.invalidate(target, &uri, answer.response.status(), answer.response.headers());
+        }
+        let report = report.fwd_status(answer.response.status());
+        match posted {
+            Some(posted) => self.keep_posted(target, &posted, answer, requested, report),
+            None => Reply::new(answer.response, report, answer.as_of),
+        }
+    }
+
+    /// Keeps the response to a POST that is what a GET of its target would give (RFC 9110 §9.3.3): one that says so by its
+    /// `Content-Location`, and how long it is fresh.
+    fn keep_posted(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        answer: Answer,
+        requested: Timestamp,
+        report: Report,
+    ) -> Reply {
+        // After the response, for what that has changed does not concern itself.
+        let storing = Storing::begin(self, target, request);
+        let times = answer.times(requested, now());
+        let Answer { response, as_of, .. } = answer;
+        let (parts, body) = response.into_parts();
+        let received =
+            Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
+        let accepted = target.is_located(request.uri(), &parts.headers).then(|| storing.accept(request.headers(), received));
+        let Some(Ok(storable)) = accepted else {
+            return Reply::new(Response::from_parts(parts, body), report, as_of);
+        };
+        let report = report.stored(&storable.head.meta);
+        let body = keep::collected(self, body, move |chunks| storing.store(storable, join(chunks)));
+        Reply::new(Response::from_parts(parts, body), report, as_of)
+    }
+
+    /// The response to a request that no hop answered.
+    pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
+        if let Some(kept_back) = self.failures.admit() {
+            let (role, status) = (self.role.as_str(), error.status.as_u16());
+            tracing::info!(role, status, reason = error.reason, detail = %error.detail, kept_back, "no answer");
+        }
+        let response = answer::error(error.status, error.reason);
+        Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
+    }
+}
+
+/// May its response stand for its target from now on?
+fn may_be_stored(target: &Target<'_>, request: &Request<Body>) -> bool {
+    *request.method() == Method::POST && target.route.rule.enabled
+}
+
+/// The request without its body.
+fn shadow(request: &Request<Body>) -> Request<Body> {
+    let mut shadow = Request::new(Body::empty());
+    *shadow.method_mut() = request.method().clone();
+    *shadow.uri_mut() = request.uri().clone();
+    *shadow.headers_mut() = request.headers().clone();
+    shadow
+}
