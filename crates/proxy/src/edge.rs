@@ -183,7 +183,9 @@ impl HandlerCall {
 fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
     // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
     let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
+    let method = request.method().clone();
     let headers = request.headers_mut();
+    forward::remove_method_overrides(&method, headers);
     let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE)).filter(|value| may_upgrade(value)).cloned();
     // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
     strip_connection_listed(headers);
