@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holm_cache_policy::{CacheKey, StaleReason, VaryValues};
-use holm_cache_store::{Object, Scope, Standing};
+use holm_cache_store::{ANY_HOST, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::QueryRule;
 use holm_transport::body::Body;
@@ -209,12 +209,11 @@ impl Private {
 impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
     pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
-        let uri = request.uri();
-        let scope = Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[]);
-        match self.route.rule.key.query {
-            QueryRule::All => scope,
-            QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => scope.of_several_queries(),
-        }
+        let (uri, rule) = (request.uri(), &self.route.rule.key);
+        let host = if rule.share_hosts { ANY_HOST } else { self.authority.host() };
+        let scope = Scope::new(self.site.name(), host, uri.path(), uri.query(), &[]);
+        let one_query = rule.query == QueryRule::All && !rule.sort;
+        if one_query { scope } else { scope.of_several_queries() }
     }
 }
 

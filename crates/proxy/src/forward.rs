@@ -45,9 +45,14 @@ pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Sche
 /// deletion's page would be served to all. Other methods keep it, for clients that can't send what they mean.
 pub(crate) fn remove_method_overrides(method: &Method, headers: &mut HeaderMap) {
     if method.is_safe() || method.as_str() == "QUERY" {
-        for name in fields::METHOD_OVERRIDES {
-            headers.remove(name);
-        }
+        remove_all(headers, fields::overrides_method);
+    }
+}
+
+fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
     }
 }
 
@@ -116,17 +121,22 @@ mod tests {
         headers.insert("forwarded", "for=6.6.6.6".parse().expect("value"));
         headers.insert("x-forwarded-prefix", "/x".parse().expect("value"));
         headers.insert("x-original-url", "/admin".parse().expect("value"));
+        headers.insert("x_forwarded_host", "evil.example".parse().expect("value"));
         write_client(&mut headers, [127, 0, 0, 1].into(), Scheme::Https, "shop.example");
         assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "shop.example");
-        assert!(["forwarded", "x-forwarded-prefix", "x-original-url"].iter().all(|name| !headers.contains_key(*name)));
+        assert!(
+            ["forwarded", "x-forwarded-prefix", "x-original-url", "x_forwarded_host"]
+                .iter()
+                .all(|name| !headers.contains_key(*name))
+        );
     }
 
     #[test]
     fn method_overrides_stay_with_unsafe_methods_only() {
         let check = |method: &str, stays: bool| {
             let mut headers = HeaderMap::new();
-            for name in fields::METHOD_OVERRIDES {
+            for name in ["x-http-method", "x-http-method-override", "x-method-override"] {
                 headers.insert(name, HeaderValue::from_static("DELETE"));
             }
             remove_method_overrides(&method.parse().expect("a method"), &mut headers);

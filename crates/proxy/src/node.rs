@@ -8,6 +8,7 @@ use holm_cache_policy::{CacheKey, KeyInput, MissReason, Outcome, RequestDirectiv
 use holm_cache_store::{Marks, Memory, Object, Standing};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
+use holm_model::manifest::{CacheRule, KeyRule};
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
@@ -182,6 +183,7 @@ impl Node {
         if let Some(reason) = self.bypass_reason(&target, &request) {
             return self.pass(&target, request, Report::forward(Outcome::Bypass, reason)).await;
         }
+        let target = target.for_storing();
         let directives = RequestDirectives::parse(request.headers());
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
@@ -346,16 +348,7 @@ impl Node {
     }
 
     pub(crate) fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some("method");
-        }
-        if !target.route.rule.enabled {
-            return Some("route");
-        }
-        if !request.body().is_end_stream() {
-            return Some("request-body");
-        }
-        request.headers().contains_key(http::header::UPGRADE).then_some("upgrade")
+        bypass_reason(&target.route.rule, request)
     }
 
     pub(crate) fn hop_for(&self, content: &Content) -> &Arc<dyn NextHop> {
@@ -416,14 +409,15 @@ impl Target<'_> {
             Content::Origin(_) => self.site.name().as_str(),
             Content::Files(files) => files.salt(),
         };
-        KeyInput {
-            site,
-            scheme: self.scheme.as_str(),
-            host: self.authority.host(),
-            port: self.authority.port(self.scheme),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            rule: &self.route.rule.key,
+        key_input(site, self.scheme, self.authority, request, &self.route.rule.key)
+    }
+
+    /// The target of a request whose response may be stored. What hosts share is fetched in the name of one of them: the
+    /// origin does not learn which one this client asked for, so it can't write that into what all get.
+    fn for_storing(self) -> Self {
+        match self.site.first_host().filter(|_| self.route.rule.key.share_hosts) {
+            Some(authority) => Self { authority, ..self },
+            None => self,
         }
     }
 
@@ -437,6 +431,41 @@ impl Target<'_> {
             as_of,
             version,
         }
+    }
+}
+
+/// Why a request is not looked up.
+pub(crate) fn bypass_reason(rule: &CacheRule, request: &Request<Body>) -> Option<&'static str> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some("method");
+    }
+    if !rule.enabled {
+        return Some("route");
+    }
+    if !request.body().is_end_stream() {
+        return Some("request-body");
+    }
+    request.headers().contains_key(http::header::UPGRADE).then_some("upgrade")
+}
+
+/// What the key of a request is made of. `site` is what stands for the site.
+pub(crate) fn key_input<'a>(
+    site: &'a str,
+    scheme: Scheme,
+    authority: &'a Authority,
+    request: &'a Request<Body>,
+    rule: &'a KeyRule,
+) -> KeyInput<'a> {
+    KeyInput {
+        site,
+        scheme: scheme.as_str(),
+        host: authority.host(),
+        port: authority.port(scheme),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        request: request.headers(),
+        content: None,
+        rule,
     }
 }
 

@@ -206,9 +206,8 @@ fn shared_hosts() {
 
 #[test]
 fn content() {
-    let key = |content| {
-        with_input(&Asked { url: "http://a/", fields: &[], content }, &KeyRule::default(), CacheKey::primary)
-    };
+    let key =
+        |content| with_input(&Asked { url: "http://a/", fields: &[], content }, &KeyRule::default(), CacheKey::primary);
     assert_ne!(key(None), key(Some([0; 32])));
     assert_ne!(key(Some([1; 32])), key(Some([0; 32])));
     assert_eq!(key(Some([1; 32])), key(Some([1; 32])));
