@@ -17,7 +17,7 @@ pub use self::cache_status::{CacheStatus, OUTCOMES, Outcome};
 pub use self::conditional::{Conditional, evaluate_conditions};
 pub use self::directives::{RequestDirectives, ResponseDirectives};
 pub use self::headers::{extract_tags, strip_connection_listed, strip_for_client, strip_hop_by_hop, write_age};
-pub use self::key::{CacheKey, KeyInput};
+pub use self::key::{CacheKey, Explanation, KeyInput, KeyPart};
 pub use self::meta::{FetchTimes, MissReason, StaleReason, StoredMeta, Verdict};
 pub use self::partial::{ContentRange, Parts, PartsAnswer, Pieces, may_combine, strong_etag};
 pub use self::range::{ByteRange, RangeSelection, select_range};

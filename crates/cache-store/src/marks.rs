@@ -196,7 +196,7 @@ impl Marks {
 impl Inner {
     fn note(&mut self, entry: &PurgeEntry) {
         let own = MarkId::of(&entry.site, &entry.selector);
-        for id in iter::once(own).chain(MarkId::of_several(&entry.site, &entry.selector)) {
+        for id in iter::once(own).chain(MarkId::further(&entry.site, &entry.selector)) {
             self.note_under(id, entry);
         }
     }

@@ -25,8 +25,12 @@ pub struct Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MarkId(u64);
 
+/// The host of a response that all hosts of its site share: a purge of any one of them selects it.
+pub const ANY_HOST: &str = "";
+
 impl Scope {
-    /// The scope of a URL's response: `host` in lower case without port, `path` and `query` as in the cache key.
+    /// The scope of a URL's response: `host` in lower case without port, or [`ANY_HOST`]; `path` and `query` as in the
+    /// cache key.
     #[must_use]
     pub fn new(site: &SiteName, host: &str, path: &str, query: Option<&str>, tags: &[&str]) -> Self {
         let scope = Self {
@@ -84,17 +88,26 @@ impl MarkId {
         }
     }
 
-    /// The id under which a purge of one query is kept too, for responses that answer several.
-    pub(crate) fn of_several(site: &SiteName, selector: &Selector) -> Option<Self> {
+    /// The further ids under which a purge is kept: that of one query, for responses that answer several; that of one
+    /// host, for responses that its site's hosts share.
+    pub(crate) fn further(site: &SiteName, selector: &Selector) -> SmallVec<[Self; 3]> {
         match selector {
-            Selector::Url { host, path, query: Some(_) } => Some(Self::any_query(site, host, path)),
-            _ => None,
+            Selector::Url { host, path, query } => {
+                let shared = Self::url(site, ANY_HOST, path, query.as_deref());
+                let several = query.iter().flat_map(|_| [host, ANY_HOST]).map(|host| Self::any_query(site, host, path));
+                std::iter::once(shared).chain(several).collect()
+            }
+            Selector::Prefix { host: Some(_), path } => SmallVec::from_iter([Self::prefix(site, Some(ANY_HOST), path)]),
+            Selector::Prefix { host: None, .. } | Selector::Tag(_) | Selector::All => SmallVec::new(),
         }
     }
 
-    /// The ids of what has changed where an unsafe method succeeded: one URL, and what answers several of its queries.
-    pub(crate) fn changed_url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> [Self; 2] {
-        [Self::url(site, host, path, Some(query.unwrap_or_default())), Self::any_query(site, host, path)]
+    /// The ids of what has changed where an unsafe method succeeded: one URL, and what answers several of its queries; both
+    /// also of what hosts share.
+    pub(crate) fn changed_url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> [Self; 4] {
+        let url = |host| Self::url(site, host, path, Some(query.unwrap_or_default()));
+        let several = |host| Self::any_query(site, host, path);
+        [url(host), several(host), url(ANY_HOST), several(ANY_HOST)]
     }
 
     /// The id of a cache group.

@@ -183,7 +183,9 @@ impl HandlerCall {
 fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
     // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
     let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
+    let method = request.method().clone();
     let headers = request.headers_mut();
+    forward::remove_method_overrides(&method, headers);
     let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE)).filter(|value| may_upgrade(value)).cloned();
     // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
     strip_connection_listed(headers);
@@ -213,10 +215,14 @@ fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err((StatusCode::BAD_REQUEST, "scheme"));
     }
-    let Cow::Owned(path) = path::normalise(request.uri().path()) else { return Ok(()) };
+    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
+    let path = path::normalise(request.uri().path());
+    if path::climbs(&path) {
+        return Err(invalid);
+    }
+    let Cow::Owned(path) = path else { return Ok(()) };
     let target = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
     parts.path_and_query = Some(target.try_into().map_err(|_| invalid)?);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| invalid)?;
     Ok(())
@@ -245,6 +251,23 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets() {
+        let check = |target: &str, expected: Result<&str, Refusal>| {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = target.parse().expect("a URI");
+            let checked = check_target(&mut request).map(|()| request.uri().to_string());
+            assert_eq!(checked.as_deref().map_err(|refusal| *refusal), expected, "{target}");
+        };
+        let invalid = Err((StatusCode::BAD_REQUEST, "target-invalid"));
+        check("/a/../b?c=%7e", Ok("/b?c=%7e"));
+        check("http://a.example/%7e", Ok("http://a.example/~"));
+        check("/assets/..%2faccount", invalid);
+        check("/assets/..;/account", invalid);
+        check("/account%00.css", invalid);
+        check("ftp://a.example/", Err((StatusCode::BAD_REQUEST, "scheme")));
+    }
 
     #[test]
     fn what_may_leave_http() {

@@ -10,8 +10,8 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, StaleReason, strong_etag};
-use holm_cache_store::{Scope, Standing};
+use holm_cache_policy::{CacheKey, RequestDirectives, StaleReason, is_query, strong_etag};
+use holm_cache_store::{ANY_HOST, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::QueryRule;
 use holm_transport::body::Body;
@@ -85,7 +85,7 @@ impl Node {
                         Err(_) => None,
                     };
                     let phase = fill.answered().await;
-                    if let Some(reply) = self.share(&request, &phase, reader, basis.stale(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(target, &request, &fill, (&phase, reader), basis.stale(), &report) {
                         return reply;
                     }
                 }
@@ -97,12 +97,12 @@ impl Node {
                         return self.pass(target, request, report.with_cause(reason)).await;
                     }
                     let report = report.clone().collapsed(true);
-                    if let Some(reply) = self.share(&request, &phase, None, basis.stale(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(target, &request, &fill, (&phase, None), basis.stale(), &report) {
                         return reply;
                     }
                 }
             }
-            let known = self.variant_now(target.key(&request), request.headers());
+            let known = self.variant_now(target, &request);
             if known != key {
                 (key, basis) = (known, Basis::Nothing);
             }
@@ -116,12 +116,13 @@ impl Node {
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
-    pub(crate) fn bridges_error(&self, (object, head): &StaleObject) -> bool {
-        match self.marks.standing_of(object) {
-            Standing::Hard => false,
-            Standing::Soft { since } => head.meta.usable_on_error(now(), Some(since)),
-            Standing::Live => head.meta.usable_on_error(now(), None),
-        }
+    pub(crate) fn bridges_error(&self, request: &HeaderMap, (object, head): &StaleObject) -> bool {
+        let since = match self.marks.standing_of(object) {
+            Standing::Hard => return false,
+            Standing::Soft { since } => Some(since),
+            Standing::Live => None,
+        };
+        head.meta.usable_on_error(&RequestDirectives::parse(request), now(), since)
     }
 
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
@@ -145,20 +146,20 @@ impl Node {
     /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
     fn share(
         &self,
+        target: &Target<'_>,
         request: &Request<Body>,
-        phase: &Phase,
-        reader: Option<FillReader>,
+        fill: &Fill,
+        (phase, reader): (&Phase, Option<FillReader>),
         stale: Option<&StaleObject>,
         report: &Report,
-        begun_at: Seq,
     ) -> Option<Reply> {
         match phase {
             Phase::Asked | Phase::Released(_) => None,
-            Phase::Streaming(streaming) => self.share_stream(request, streaming, reader, report),
+            Phase::Streaming(streaming) => self.share_stream(target, request, streaming, reader, report),
             Phase::Refreshed(object) => {
-                self.share_renewed(request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
+                self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
-            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), begun_at)),
+            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), fill.begun_at)),
         }
     }
 
@@ -171,7 +172,7 @@ impl Node {
         report: Report,
         as_of: Seq,
     ) -> Reply {
-        let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) else {
+        let Some((object, head)) = stale.filter(|stale| self.bridges_error(request.headers(), stale)) else {
             return self.failed(error, report, as_of);
         };
         let reply = self.stale(request, object, head, StaleReason::Error, now());
@@ -183,13 +184,14 @@ impl Node {
 
     fn share_stream(
         &self,
+        target: &Target<'_>,
         request: &Request<Body>,
         streaming: &Streaming,
         reader: Option<FillReader>,
         report: &Report,
     ) -> Option<Reply> {
         let live = self.marks.standing(&streaming.scope, streaming.as_of, streaming.local) == Standing::Live;
-        if !live || !streaming.head.selected_by(request.headers()) {
+        if !live || !streaming.head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
@@ -199,10 +201,16 @@ impl Node {
     }
 
     /// The answer of a response that was just confirmed.
-    pub(crate) fn share_renewed(&self, request: &Request<Body>, object: &CachedObject, report: Report) -> Option<Reply> {
+    pub(crate) fn share_renewed(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        object: &CachedObject,
+        report: Report,
+    ) -> Option<Reply> {
         let Stored::Response(head) = object.meta() else { return None };
         let live = self.marks.standing_of(object) == Standing::Live;
-        if !live || !head.selected_by(request.headers()) {
+        if !live || !head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
@@ -242,12 +250,11 @@ impl Private {
 impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
     pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
-        let uri = request.uri();
-        let scope = Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[]);
-        match self.route.rule.key.query {
-            QueryRule::All => scope,
-            QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => scope.of_several_queries(),
-        }
+        let (uri, rule) = (request.uri(), &self.route.rule.key);
+        let host = if rule.share_hosts { ANY_HOST } else { self.authority.host() };
+        let scope = Scope::new(self.site.name(), host, uri.path(), uri.query(), &[]);
+        let one_query = rule.query == QueryRule::All && !rule.sort;
+        if one_query { scope } else { scope.of_several_queries() }
     }
 }
 
@@ -256,13 +263,14 @@ pub(crate) fn can_be_confirmed(stale: &StoredResponse) -> bool {
     stale.status == StatusCode::OK
 }
 
-/// The request that fills: a whole GET, whatever the client has or wants of it.
+/// The request that fills: the whole of what is asked for, whatever the client has or wants of it.
 pub(crate) fn filling_head(request: &Request<Body>) -> Head {
     let mut headers: HeaderMap = request.headers().clone();
     for name in PARTIAL {
         headers.remove(name);
     }
-    Head { method: Method::GET, uri: request.uri().clone(), headers }
+    let method = if is_query(request.method()) { request.method().clone() } else { Method::GET };
+    Head { method, uri: request.uri().clone(), headers, content: request.body().held().unwrap_or_default() }
 }
 
 const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];

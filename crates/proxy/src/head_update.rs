@@ -32,14 +32,14 @@ impl Node {
             write_validators(&mut head.headers, &stale.1.headers);
         }
         let (as_of, requested) = (way.as_of, now());
-        let answer = match self.hop_for(target.content).send(head.without_body(), way).await {
+        let answer = match self.hop_for(target.content).send(head.into_request(), way).await {
             Ok(answer) => answer,
             Err(error) => return self.answer_failure(&request, &error, Some(&stale), report, as_of),
         };
         let times = answer.times(requested, now());
         let Answer { response, as_of, .. } = answer;
         let status = response.status();
-        if status.is_server_error() && self.bridges_error(&stale) {
+        if status.is_server_error() && self.bridges_error(request.headers(), &stale) {
             let error = HopError::of_origin(status);
             return self.answer_failure(&request, &error, Some(&stale), report, as_of);
         }
@@ -51,7 +51,7 @@ impl Node {
         let report = report.fwd_status(status);
         if updates {
             let renewed = storing.renew(key, &stale, response.headers(), as_of, times);
-            if let Some(reply) = self.share_renewed(&request, &renewed, report.clone()) {
+            if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {
                 return reply;
             }
         } else if status == StatusCode::OK {

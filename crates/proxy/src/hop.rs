@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use holm_cache_policy::FetchTimes;
 use holm_model::ids::Seq;
@@ -87,17 +88,14 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// A QUERY's.
+    pub(crate) content: Bytes,
 }
 
 impl Head {
-    /// The request with this head and no body.
-    pub(crate) fn without_body(self) -> Request<Body> {
-        self.with_body(Body::empty())
-    }
-
-    /// The request with this head and a body.
-    pub(crate) fn with_body(self, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
+    /// The request.
+    pub(crate) fn into_request(self) -> Request<Body> {
+        let mut request = Request::new(Body::full(self.content));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;

@@ -19,6 +19,7 @@ mod node;
 mod origin_hop;
 mod pass;
 mod pieces;
+mod query;
 mod ranges;
 mod report;
 mod respond;

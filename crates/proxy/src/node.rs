@@ -4,31 +4,30 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use holm_cache_policy::{CacheKey, KeyInput, MissReason, Outcome, RequestDirectives, StaleReason, VaryValues, Verdict};
-use holm_cache_store::{Marks, Memory, Object, Standing};
+use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
+use holm_cache_store::{Marks, Memory, Object};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
+use holm_model::manifest::KeyRule;
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
 use http::header::{AGE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Body as _;
+use http::{HeaderMap, Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
-use crate::answer::{self, Source};
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
-use crate::hop::{HopError, NextHop, Way};
+use crate::hop::{NextHop, Way};
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
-use crate::stored::{Stored, StoredResponse};
+use crate::stored::{Aside, Stored};
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -73,6 +72,8 @@ pub(crate) struct Target<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) authority: &'a Authority,
     pub(crate) client: IpAddr,
+    /// The digest of a QUERY's content and its type.
+    pub(crate) content_digest: Option<[u8; 32]>,
     /// What the sender of an internal hop had applied.
     pub(crate) sender_applied: Seq,
 }
@@ -221,19 +222,25 @@ impl Target<'_> {
         CacheKey::primary(&self.key_input(request))
     }
 
-    pub(crate) fn key_input<'a>(&'a self, request: &'a Request<Body>) -> KeyInput<'a> {
-        let site = match self.content {
+    /// What stands for the site in keys.
+    pub(crate) fn key_site(&self) -> &str {
+        match self.content {
             Content::Origin(_) => self.site.name().as_str(),
             Content::Files(files) => files.salt(),
-        };
-        KeyInput {
-            site,
-            scheme: self.scheme.as_str(),
-            host: self.authority.host(),
-            port: self.authority.port(self.scheme),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            rule: &self.route.rule.key,
+        }
+    }
+
+    pub(crate) fn key_input<'a>(&'a self, request: &'a Request<Body>) -> KeyInput<'a> {
+        let input = key_input(self.key_site(), self.scheme, self.authority, request, &self.route.rule.key);
+        KeyInput { content: self.content_digest, ..input }
+    }
+
+    /// The target of a request whose response may be stored. What hosts share is fetched in the name of one of them: the
+    /// origin does not learn which one this client asked for, so it can't write that into what all get.
+    pub(crate) fn for_storing(self) -> Self {
+        match self.site.first_host().filter(|_| self.route.rule.key.share_hosts) {
+            Some(authority) => Self { authority, ..self },
+            None => self,
         }
     }
 
@@ -247,6 +254,43 @@ impl Target<'_> {
             as_of,
             version,
         }
+    }
+}
+
+/// The key of a URL's path, whatever its query.
+pub(crate) fn path_key(input: &KeyInput<'_>) -> CacheKey {
+    CacheKey::primary(&KeyInput { query: None, ..*input })
+}
+
+/// The key of every URL with a query that is equivalent (`No-Vary-Search`).
+pub(crate) fn equivalent_key(input: &KeyInput<'_>, variance: &NoVarySearch) -> CacheKey {
+    let common = variance.canonical_query(input.query);
+    CacheKey(Aside::Equivalent.of(CacheKey::primary(&KeyInput { query: Some(&common), ..*input })))
+}
+
+/// An origin (RFC 9110 §4.3.1) as text.
+pub(crate) fn origin(scheme: Scheme, authority: &Authority) -> String {
+    format!("{}://{}:{}", scheme.as_str(), authority.host(), authority.port(scheme))
+}
+
+/// What the key of a request is made of. `site` is what stands for the site.
+pub(crate) fn key_input<'a>(
+    site: &'a str,
+    scheme: Scheme,
+    authority: &'a Authority,
+    request: &'a Request<Body>,
+    rule: &'a KeyRule,
+) -> KeyInput<'a> {
+    KeyInput {
+        site,
+        scheme: scheme.as_str(),
+        host: authority.host(),
+        port: authority.port(scheme),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        request: request.headers(),
+        content: None,
+        rule,
     }
 }
 

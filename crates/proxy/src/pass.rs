@@ -13,28 +13,26 @@ use crate::hop::{Answer, HopError};
 use crate::keep;
 use crate::node::{Node, Reply, Target, now};
 use crate::report::Report;
-use crate::storing::{Received, Storing, join};
+use crate::storing::{Received, Storing, join, shadow};
 
 impl Node {
     /// Sends a request on for its client alone: nothing is shared, and nothing stored but what a POST makes the target to be;
     /// the bodies are back-pressured.
     pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
         let way = target.way(self.begin_seq(target), request.version());
-        let posted = may_be_stored(target, &request).then(|| shadow(&request));
-        let changing = (!is_safe(request.method())).then(|| request.uri().clone());
+        let changing = (!is_safe(request.method())).then(|| shadow(&request));
         let (as_of, requested) = (way.as_of, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
             Ok(answer) => answer,
             Err(error) => return self.failed(&error, report, as_of),
         };
-        if let Some(uri) = changing {
-            self.invalidate(target, &uri, answer.response.status(), answer.response.headers());
-        }
         let report = report.fwd_status(answer.response.status());
-        match posted {
-            Some(posted) => self.keep_posted(target, &posted, answer, requested, report),
-            None => Reply::new(answer.response, report, answer.as_of),
+        let Some(changing) = changing else { return Reply::new(answer.response, report, answer.as_of) };
+        self.invalidate(target, &changing, answer.response.status(), answer.response.headers());
+        if *changing.method() == Method::POST && target.route.rule.enabled {
+            return self.keep_posted(&target.for_storing(), &changing, answer, requested, report);
         }
+        Reply::new(answer.response, report, answer.as_of)
     }
 
     /// Keeps the response to a POST that is what a GET of its target would give (RFC 9110 §9.3.3): one that says so by its
@@ -54,7 +52,8 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-        let accepted = target.is_located(request.uri(), &parts.headers).then(|| storing.accept(request.headers(), received));
+        let stands_for_target = target.uri(request).is_named_by(&parts.headers);
+        let accepted = stands_for_target.then(|| storing.accept(received));
         let Some(Ok(storable)) = accepted else {
             return Reply::new(Response::from_parts(parts, body), report, as_of);
         };
@@ -72,18 +71,4 @@ impl Node {
         let response = answer::error(error.status, error.reason);
         Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
     }
-}
-
-/// May its response stand for its target from now on?
-fn may_be_stored(target: &Target<'_>, request: &Request<Body>) -> bool {
-    *request.method() == Method::POST && target.route.rule.enabled
-}
-
-/// The request without its body.
-fn shadow(request: &Request<Body>) -> Request<Body> {
-    let mut shadow = Request::new(Body::empty());
-    *shadow.method_mut() = request.method().clone();
-    *shadow.uri_mut() = request.uri().clone();
-    *shadow.headers_mut() = request.headers().clone();
-    shadow
 }

@@ -21,7 +21,7 @@ impl Node {
     ) -> Reply {
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
-        let (as_of, requested, asked) = (way.as_of, now(), request.headers().clone());
+        let (as_of, requested) = (way.as_of, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
             Ok(answer) => answer,
             Err(error) => return self.failed(&error, report, as_of),
@@ -35,11 +35,11 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-        match storing.accept(&asked, received) {
+        match storing.accept(received) {
             Ok(storable) => {
                 let meta = storable.head.meta.clone();
                 let fields = parts.headers.clone();
-                let store = move |chunks: &[bytes::Bytes]| storing.store_part(storable, &asked, &fields, join(chunks));
+                let store = move |chunks: &[bytes::Bytes]| storing.store_part(storable, &fields, join(chunks));
                 let response = http::Response::from_parts(parts, keep::collected(self, body, store));
                 Reply::new(response, report.stored(&meta), as_of)
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{MissReason, Outcome, RequestDirectives, StaleReason, Verdict};
+use holm_cache_policy::{CacheKey, MissReason, Outcome, RequestDirectives, StaleReason, Verdict, is_query};
 use holm_model::ids::Seq;
+use holm_model::manifest::CacheRule;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, UPGRADE};
@@ -14,6 +15,7 @@ use crate::answer::{self, Source};
 use crate::fill::Basis;
 use crate::lookup::Found;
 use crate::node::{CachedObject, Node, Reply, Target, now};
+use crate::query::read_content;
 use crate::report::Report;
 use crate::stored::{StoredParts, StoredResponse};
 
@@ -21,13 +23,16 @@ impl Node {
     /// Answers a request from the cache, or from the next hop through the cache where that may be.
     pub(crate) async fn respond(self: &Arc<Self>, target: Target<'_>, request: Request<Body>) -> Reply {
         let now = now();
-        if let Some(reason) = self.bypass_reason(&target, &request) {
-            return self.pass(&target, request, Report::forward(Outcome::Bypass, reason)).await;
+        let (target, request) = read_content(target, request).await;
+        if let Some(reason) = bypass_reason(&target.route.rule, &request) {
+            let outcome = if reason == METHOD { Outcome::Method } else { Outcome::Bypass };
+            return self.pass(&target, request, Report::forward(outcome, reason)).await;
         }
+        let target = target.for_storing();
         let directives = RequestDirectives::parse(request.headers());
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
-        match self.look_up(target.key(&request), request.headers(), now) {
+        match self.look_up(&target, &request, now) {
             Found::Response { key, object, head, soft_since } => {
                 match head.meta.verdict(&directives, now, soft_since) {
                     Verdict::Serve => self.hit(&request, &object, &head, applied, now),
@@ -112,7 +117,7 @@ impl Node {
         self: &Arc<Self>,
         target: &Target<'_>,
         request: Request<Body>,
-        key: holm_cache_policy::CacheKey,
+        key: CacheKey,
         basis: Basis,
         directives: &RequestDirectives,
         report: Report,
@@ -140,26 +145,32 @@ impl Node {
         let report = Report::local(Outcome::Refused, "only-if-cached").with_cause(reason);
         Reply::new(response, report, self.marks.applied())
     }
+}
 
-    pub(crate) fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some("method");
-        }
-        if !target.route.rule.enabled {
-            return Some("route");
-        }
-        if !request.body().is_end_stream() {
-            return Some("request-body");
-        }
-        let headers = request.headers();
-        if headers.contains_key(UPGRADE) {
-            return Some("upgrade");
-        }
-        // RFC 9111 §4.3.2: these are for the origin to judge.
-        (headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE)).then_some("precondition")
+/// Why a request is not looked up.
+pub(crate) fn bypass_reason(rule: &CacheRule, request: &Request<Body>) -> Option<&'static str> {
+    let query = is_query(request.method());
+    if !query && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(METHOD);
     }
+    if !rule.enabled {
+        return Some("route");
+    }
+    let with_body = if query { request.body().held_len().is_none() } else { !request.body().is_end_stream() };
+    if with_body {
+        return Some("request-body");
+    }
+    let headers = request.headers();
+    if headers.contains_key(UPGRADE) {
+        return Some("upgrade");
+    }
+    // RFC 9111 §4.3.2: these are for the origin to judge.
+    (headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE)).then_some("precondition")
 }
 
 fn miss_report(reason: MissReason) -> Report {
     Report::forward(reason.outcome(), reason.as_str())
 }
+
+/// The method itself asks to be passed on.
+const METHOD: &str = "method";

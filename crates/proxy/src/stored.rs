@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{CacheKey, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
 
@@ -17,6 +18,8 @@ pub(crate) enum Stored {
     Variants(Arc<Variants>),
     /// Parts of a response.
     Parts(Arc<StoredParts>),
+    /// What of a path's queries says nothing: look again under the key of what is left.
+    Queries(Arc<NoVarySearch>),
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
 }
@@ -28,6 +31,10 @@ pub(crate) enum Aside {
     Parts = 1,
     /// [`Stored::Unstorable`].
     Unstorable = 2,
+    /// [`Stored::Queries`], beside the key of the path.
+    Queries = 3,
+    /// A response to all queries that are equivalent, beside the key of their common form.
+    Equivalent = 4,
 }
 
 impl Aside {
@@ -58,7 +65,7 @@ pub(crate) struct StoredParts {
 
 impl StoredResponse {
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
-    pub(crate) fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request) == *values)
+    pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
+        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
     }
 }

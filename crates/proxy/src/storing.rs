@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
-    CacheKey, FetchTimes, NoStoreReason, Parts, StoredMeta, VarySpec, VaryValues, extract_tags, may_combine, storable,
-    strip_for_client,
+    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, VarySpec, VaryValues, cache_groups,
+    extract_tags, may_combine, storable, strip_for_client,
 };
 use holm_cache_store::{FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
-use holm_model::manifest::CacheRule;
+use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use tracing::debug;
 
+use crate::address::Authority;
 use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
-use crate::node::{CachedObject, Node, Role, Target};
+use crate::internal::Scheme;
+use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
 use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
 use crate::variants::Variants;
 
@@ -30,11 +32,21 @@ pub(crate) struct Storing {
     guard: FillGuard,
     /// The seq that a fetch which began then is good for.
     begun_at: Seq,
-    method: Method,
+    /// The client's request, without its body.
+    asked: Request<Body>,
+    place: Place,
     primary: CacheKey,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     rule: CacheRule,
+}
+
+/// What of a [`Target`] enters keys, for one who outlives it.
+struct Place {
+    site: String,
+    scheme: Scheme,
+    authority: Authority,
+    content_digest: Option<[u8; 32]>,
 }
 
 /// A response that will be stored, before its body is here.
@@ -62,7 +74,13 @@ impl Storing {
         Self {
             guard: node.marks.begin_fill(),
             begun_at: node.begin_seq(target),
-            method: request.method().clone(),
+            asked: shadow(request),
+            place: Place {
+                site: target.key_site().to_owned(),
+                scheme: target.scheme,
+                authority: target.authority.clone(),
+                content_digest: target.content_digest,
+            },
             primary: target.key(request),
             scope: target.scope(request),
             rule: target.route.rule.clone(),
@@ -75,13 +93,14 @@ impl Storing {
         self.guard.begun_local()
     }
 
-    /// May the response be stored? Its head is then made ready for everyone; `request` are the fields that it was chosen by.
+    /// May the response be stored? Its head is then made ready for everyone.
     ///
     /// # Errors
     /// The first reason against it.
-    pub(crate) fn accept(&self, request: &HeaderMap, received: Received<'_>) -> Result<Storable, NoStoreReason> {
+    pub(crate) fn accept(&self, received: Received<'_>) -> Result<Storable, NoStoreReason> {
         let Received { status, headers, length, times, as_of } = received;
-        let meta: StoredMeta = storable(&self.method, request, status, headers, &self.rule, times)?;
+        let request = self.asked.headers();
+        let meta = storable(self.asked.method(), request, status, headers, &self.rule, times)?;
         if length.is_some_and(|length| length > self.node.max_object) {
             return Err(NoStoreReason::TooLarge);
         }
@@ -90,16 +109,43 @@ impl Storing {
         if self.node.role == Role::Edge && spec.as_ref().is_some_and(|spec| spec.names(&X_FORWARDED_FOR)) {
             return Err(NoStoreReason::VaryClient);
         }
-        let scope = self.scope.with_tags(&extract_tags(headers));
+        let (primary, scope) = self.url_key(headers);
+        let scope = self.described(scope, headers);
         let vary = spec.map(|spec| {
-            let values = VaryValues::of(&spec, request);
+            let values = VaryValues::of(&spec, request, &self.rule.languages);
             (spec, values)
         });
-        let key = vary.as_ref().map_or(self.primary, |(spec, values)| self.variant_key(spec, values));
+        let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
         let mut headers = headers.clone();
         self.clean(&mut headers);
         let head = StoredResponse { status, headers, meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key })
+    }
+
+    /// The key of the response's URL and what purges select it by. One that says which parts of the query say nothing
+    /// stands for all equivalent queries, where the route has no rule of its own.
+    fn url_key(&self, response: &HeaderMap) -> (CacheKey, Scope) {
+        let whole_query = self.rule.key.query == QueryRule::All && !self.rule.key.sort;
+        let Some(variance) = NoVarySearch::of(response).filter(|_| whole_query) else {
+            return (self.primary, self.scope.clone());
+        };
+        let input = self.place.key_input(&self.asked, &self.rule);
+        let (path, key) = (path_key(&input), equivalent_key(&input, &variance));
+        let scope = self.scope.clone().of_several_queries();
+        let stored = Stored::Queries(Arc::new(variance));
+        self.insert(Aside::Queries.of(path), stored, Bytes::new(), scope.clone(), self.begun_at);
+        (key, scope)
+    }
+
+    /// The scope with the response's tags and groups.
+    fn described(&self, scope: Scope, response: &HeaderMap) -> Scope {
+        let groups = cache_groups(response);
+        let tagged = scope.with_tags(&extract_tags(response));
+        let Place { scheme, authority, .. } = &self.place;
+        if groups.is_empty() {
+            return tagged;
+        }
+        tagged.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
     }
 
     /// Stores a response with its whole body.
@@ -115,9 +161,9 @@ impl Storing {
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
-    pub(crate) fn store_part(&self, storable: Storable, request: &HeaderMap, fields: &HeaderMap, bytes: Bytes) {
+    pub(crate) fn store_part(&self, storable: Storable, fields: &HeaderMap, bytes: Bytes) {
         let Storable { head, scope, as_of, key } = storable;
-        let Some(part) = Parts::of(request, fields, bytes) else { return };
+        let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
         let place = Aside::Parts.of(key);
         let known = self.node.memory.get(place);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
@@ -164,6 +210,7 @@ impl Storing {
         let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
         let tags = extract_tags(fresh);
         let scope = if tags.is_empty() { object.scope().clone() } else { object.scope().with_tags(&tags) };
+        let scope = if cache_groups(fresh).is_empty() { scope } else { self.described(scope, fresh) };
         self.clean(&mut headers);
         let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
         // The next tier may know of purges that this body has not been held against yet.
@@ -186,26 +233,32 @@ impl Storing {
     }
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
-    fn variant_key(&self, spec: &VarySpec, values: &VaryValues) -> CacheKey {
+    fn variant_key(
+        &self,
+        primary: CacheKey,
+        spec: &VarySpec,
+        values: &VaryValues,
+        response: &HeaderMap,
+    ) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.memory.get(self.primary.0);
+        let known = self.node.memory.get(primary.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
-            Some(Stored::Variants(variants)) => self.renew_variants(variants.with_spec(spec.clone())),
-            _ => self.renew_variants(Variants::new(spec.clone())),
+            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone())),
+            _ => self.renew_variants(primary, Variants::new(spec.clone())),
         };
-        let key = variants.latest_key(self.primary, values);
-        if let Some(oldest) = variants.keep(key) {
+        let key = variants.latest_key(primary, values);
+        if let Some(oldest) = variants.keep(key, response) {
             self.node.memory.remove(oldest.0);
         }
         key
     }
 
-    fn renew_variants(&self, variants: Variants) -> Arc<Variants> {
+    fn renew_variants(&self, primary: CacheKey, variants: Variants) -> Arc<Variants> {
         let variants = Arc::new(variants);
         let stored = Stored::Variants(Arc::clone(&variants));
-        self.insert(self.primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
+        self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
         variants
     }
 
@@ -220,6 +273,22 @@ impl Storing {
         }
         object
     }
+}
+
+impl Place {
+    fn key_input<'a>(&'a self, request: &'a Request<Body>, rule: &'a CacheRule) -> KeyInput<'a> {
+        let input = key_input(&self.site, self.scheme, &self.authority, request, &rule.key);
+        KeyInput { content: self.content_digest, ..input }
+    }
+}
+
+/// The request without its body.
+pub(crate) fn shadow(request: &Request<Body>) -> Request<Body> {
+    let mut shadow = Request::new(Body::empty());
+    *shadow.method_mut() = request.method().clone();
+    *shadow.uri_mut() = request.uri().clone();
+    *shadow.headers_mut() = request.headers().clone();
+    shadow
 }
 
 /// One contiguous body, so that a hit is one write.
@@ -243,7 +312,7 @@ fn weight(object: &Object<Stored>) -> u32 {
     let meta = match object.meta() {
         Stored::Response(response) => head(response),
         Stored::Parts(stored) => head(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2),
-        Stored::Variants(_) | Stored::Unstorable { .. } => 0,
+        Stored::Variants(_) | Stored::Queries(_) | Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
 }

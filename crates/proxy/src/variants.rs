@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holm_cache_policy::{CacheKey, VarySpec, VaryValues};
-use http::HeaderMap;
+use holm_cache_policy::{CacheKey, VarySpec, VaryValues, preferred_language};
+use holm_model::manifest::Languages;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -14,7 +15,15 @@ pub(crate) struct Variants {
     /// Nearly always one; several where responses named different fields. The latest first.
     specs: SmallVec<[Spec; 1]>,
     /// The stored ones, the latest first. Looked at when one is added or missed, never on a hit.
-    kept: Mutex<VecDeque<CacheKey>>,
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+/// A stored variant.
+#[derive(Debug, Clone)]
+struct Kept {
+    key: CacheKey,
+    /// Of a response that varies by `Accept-Language` alone: its language.
+    language: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,8 +54,22 @@ impl Variants {
     }
 
     /// The keys of the variants that a request selects, one for each set of fields; the latest set's first.
-    pub(crate) fn keys(&self, primary: CacheKey, request: &HeaderMap) -> SmallVec<[CacheKey; 1]> {
-        self.specs.iter().map(|spec| spec.key(primary, &VaryValues::of(&spec.fields, request))).collect()
+    pub(crate) fn keys(
+        &self,
+        primary: CacheKey,
+        request: &HeaderMap,
+        languages: &Languages,
+    ) -> SmallVec<[CacheKey; 1]> {
+        self.specs.iter().map(|spec| spec.key(primary, &VaryValues::of(&spec.fields, request, languages))).collect()
+    }
+
+    /// The key of a variant in the one language that a request wants most, where responses vary by the language alone:
+    /// whatever the origin would choose by the same wish, it has nothing that fits it better.
+    pub(crate) fn in_language(&self, request: &HeaderMap) -> Option<CacheKey> {
+        let wanted = preferred_language(request)?;
+        let kept = self.kept.lock();
+        let fits = |kept: &&Kept| kept.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case(wanted));
+        kept.iter().find(fits).map(|kept| kept.key)
     }
 
     /// The key of the latest response's variant, which these values select.
@@ -55,11 +78,14 @@ impl Variants {
     }
 
     /// Notes that a variant is stored. Gives the one that is to go, where they are too many: the one stored longest ago.
-    pub(crate) fn keep(&self, key: CacheKey) -> Option<CacheKey> {
+    pub(crate) fn keep(&self, key: CacheKey, response: &HeaderMap) -> Option<CacheKey> {
+        let by_language = self.specs[0].fields.is_only(&ACCEPT_LANGUAGE);
+        let language = response.get(CONTENT_LANGUAGE).filter(|_| by_language).and_then(|value| value.to_str().ok());
         let mut kept = self.kept.lock();
-        kept.retain(|known| *known != key);
-        kept.push_front(key);
-        (kept.len() > MAX_VARIANTS).then(|| kept.pop_back()).flatten()
+        kept.retain(|known| known.key != key);
+        kept.push_front(Kept { key, language: language.map(|language| language.trim().into()) });
+        let oldest = (kept.len() > MAX_VARIANTS).then(|| kept.pop_back()).flatten();
+        oldest.map(|oldest| oldest.key)
     }
 }
 

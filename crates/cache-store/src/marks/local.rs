@@ -57,11 +57,15 @@ impl LocalMarks {
     pub(super) fn note(&mut self, changed: &[Changed<'_>]) -> u64 {
         self.count += 1;
         for changed in changed {
-            let ids = match *changed {
-                Changed::Url { site, host, path, query } => MarkId::changed_url(site, host, path, query),
-                Changed::Group { site, origin, group } => [MarkId::group(site, origin, group); 2],
-            };
-            self.marks.extend(ids.map(|id| (id, self.count)));
+            match *changed {
+                Changed::Url { site, host, path, query } => {
+                    let ids = MarkId::changed_url(site, host, path, query);
+                    self.marks.extend(ids.map(|id| (id, self.count)));
+                }
+                Changed::Group { site, origin, group } => {
+                    self.marks.insert(MarkId::group(site, origin, group), self.count);
+                }
+            }
         }
         if self.marks.len() > MAX_LOCAL_MARKS {
             self.forget_oldest();

@@ -78,7 +78,7 @@ impl Fetch {
             Basis::Stale(_) | Basis::Nothing => {}
         }
         let requested = now();
-        let sent = self.hop.send(head.without_body(), self.way.clone()).await;
+        let sent = self.hop.send(head.into_request(), self.way.clone()).await;
         let received = now();
         let times = sent.as_ref().map(|answer| answer.times(requested, received));
         let times = times.unwrap_or(FetchTimes { requested, received });
@@ -118,7 +118,7 @@ impl Fetch {
                 let renewed = self.storing.renew(CacheKey(self.ticket.key()), stale, response.headers(), as_of, times);
                 return self.ticket.fill.set(Phase::Refreshed(renewed));
             }
-            if status.is_server_error() && self.node.bridges_error(stale) {
+            if status.is_server_error() && self.node.bridges_error(&self.head.headers, stale) {
                 return self.ticket.fill.set(Phase::Failed(HopError::of_origin(status)));
             }
         }
@@ -127,7 +127,7 @@ impl Fetch {
         let accepted = match status {
             // Nobody asked for a part.
             StatusCode::PARTIAL_CONTENT => Err(NoStoreReason::Partial),
-            _ => self.storing.accept(&self.head.headers, received),
+            _ => self.storing.accept(received),
         };
         match accepted {
             Ok(storable) => self.stream(storable, response.into_body(), beginner).await,

@@ -228,7 +228,10 @@ async fn stale_while_revalidate_renews_once_behind() {
 
 fn key(path: &str) -> KeyInput<'_> {
     static RULE: LazyLock<KeyRule> = LazyLock::new(KeyRule::default);
-    KeyInput { site: "default", scheme: "http", host: "shop.example", port: "", path, query: None, rule: &RULE }
+    static FIELDS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    let (host, request) = ("shop.example", &*FIELDS);
+    let (query, content) = (None, None);
+    KeyInput { site: "default", scheme: "http", host, port: "", path, query, request, content, rule: &RULE }
 }
 
 /// A response whose body is written by the test.
