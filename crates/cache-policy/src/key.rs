@@ -10,7 +10,7 @@ mod query;
 mod text;
 
 use holm_model::manifest::KeyRule;
-use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 pub use self::explain::{Explanation, KeyPart};
 use self::text::KeyText;
@@ -63,6 +63,18 @@ impl CacheKey {
         }
         text.finish()
     }
+}
+
+/// The digest of a QUERY's content, which names its response as its URI does, with the fields that say what it is.
+#[must_use]
+pub fn content_digest(request: &HeaderMap, content: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+        let value = request.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        hasher.update(&(value.len() as u64).to_le_bytes()).update(value);
+    }
+    hasher.update(content);
+    *hasher.finalize().as_bytes()
 }
 
 impl<'a> KeyInput<'a> {

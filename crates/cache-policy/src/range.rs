@@ -4,7 +4,7 @@ use http::header::{DATE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
 use smallvec::SmallVec;
 
 use crate::conditional::strong_match;
-use crate::freshness::date;
+use crate::date::date;
 
 /// Bytes of a representation, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub(crate) fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
 
 /// §8.8.2.2: could the representation not have changed twice within the second that it tells?
 fn last_modified_is_strong(stored: &HeaderMap) -> bool {
-    match (date(stored, &LAST_MODIFIED), date(stored, &DATE)) {
+    match (date(stored, &LAST_MODIFIED, None), date(stored, &DATE, None)) {
         (Some(modified), Some(date)) => date.since(modified).as_secs() >= 1,
         _ => false,
     }

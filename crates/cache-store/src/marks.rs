@@ -15,8 +15,8 @@ use parking_lot::RwLock;
 
 mod local;
 
-pub use self::local::{Changed, Local};
 use self::local::LocalMarks;
+pub use self::local::{Changed, Local};
 use crate::object::Object;
 use crate::scope::{MarkId, Scope};
 

@@ -58,3 +58,6 @@ pub const MAX_STREAMS: u32 = 256;
 
 /// How long a node waits for its own purge log to reach the position that a request names.
 pub const AS_OF_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest content of a QUERY that is read to enter the cache key; a longer one goes by the cache.
+pub const MAX_QUERY_CONTENT: ByteSize = ByteSize::kib(64);

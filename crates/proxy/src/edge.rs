@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, strip_hop_by_hop};
-use holm_model::ids::Seq;
 use holm_model::path;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
@@ -61,9 +60,7 @@ impl EdgeService {
                 Box::pin(self.handle(handler, request, call)).await
             }
             (None, Some(content)) => {
-                let (authority, sender_applied) = (&authority, Seq::ZERO);
-                let target = Target { site: &site, route, content, scheme, authority, client, sender_applied };
-                self.node.respond(target, request).await
+                self.node.respond(Target::of_client(&site, (route, content), scheme, &authority, client), request).await
             }
             (None, None) => return Ok(self.no_route(&site, begun)),
         };
@@ -162,8 +159,7 @@ impl Node {
         };
         enter(&mut request);
         request.headers_mut().remove(UPGRADE);
-        let (site, client, sender_applied) = (&call.site, call.client, Seq::ZERO);
-        let target = Target { site, route, content, scheme, authority: &authority, client, sender_applied };
+        let target = Target::of_client(&call.site, (route, content), scheme, &authority, call.client);
         let Reply { mut response, report, .. } = self.respond(target, request).await;
         strip_for_client(response.headers_mut());
         Ok(with_status(response, &report))
@@ -246,7 +242,7 @@ fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> 
     response
 }
 
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 
 #[cfg(test)]
 mod tests {

@@ -197,7 +197,7 @@ impl Node {
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
         let response = answer::from_stored(request, &streaming.head, source, now());
         let report = report.clone().fwd_status(streaming.head.status).stored(&streaming.head.meta);
-        Some(Reply::new(response, report, streaming.as_of))
+        Some(Reply::from_cache(response, report, streaming.as_of))
     }
 
     /// The answer of a response that was just confirmed.
@@ -214,7 +214,7 @@ impl Node {
             return None;
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
-        Some(Reply::new(response, report.stored(&head.meta), object.as_of()))
+        Some(Reply::from_cache(response, report.stored(&head.meta), object.as_of()))
     }
 }
 
@@ -249,7 +249,7 @@ impl Private {
 
 impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
-    pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
+    pub(crate) fn scope<B>(&self, request: &Request<B>) -> Scope {
         let (uri, rule) = (request.uri(), &self.route.rule.key);
         let host = if rule.share_hosts { ANY_HOST } else { self.authority.host() };
         let scope = Scope::new(self.site.name(), host, uri.path(), uri.query(), &[]);

@@ -205,6 +205,11 @@ impl Role {
 }
 
 impl Reply {
+    /// A stored response, or one that is being stored.
+    pub(crate) const fn from_cache(response: Response<Body>, report: Report, as_of: Seq) -> Self {
+        Self { response, report, as_of, error: None, aged: true }
+    }
+
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
         Self { response, report, as_of, error: None, aged: false }
@@ -217,8 +222,21 @@ impl std::fmt::Debug for Node {
     }
 }
 
+impl<'a> Target<'a> {
+    /// Where the request of an edge's client goes.
+    pub(crate) const fn of_client(
+        site: &'a Arc<Site>,
+        (route, content): (&'a SiteRoute, &'a Content),
+        scheme: Scheme,
+        authority: &'a Authority,
+        client: IpAddr,
+    ) -> Self {
+        Self { site, route, content, scheme, authority, client, content_digest: None, sender_applied: Seq::ZERO }
+    }
+}
+
 impl Target<'_> {
-    pub(crate) fn key(&self, request: &Request<Body>) -> CacheKey {
+    pub(crate) fn key<B>(&self, request: &Request<B>) -> CacheKey {
         CacheKey::primary(&self.key_input(request))
     }
 
@@ -230,7 +248,7 @@ impl Target<'_> {
         }
     }
 
-    pub(crate) fn key_input<'a>(&'a self, request: &'a Request<Body>) -> KeyInput<'a> {
+    pub(crate) fn key_input<'a, B>(&'a self, request: &'a Request<B>) -> KeyInput<'a> {
         let input = key_input(self.key_site(), self.scheme, self.authority, request, &self.route.rule.key);
         KeyInput { content: self.content_digest, ..input }
     }
@@ -274,11 +292,11 @@ pub(crate) fn origin(scheme: Scheme, authority: &Authority) -> String {
 }
 
 /// What the key of a request is made of. `site` is what stands for the site.
-pub(crate) fn key_input<'a>(
+pub(crate) fn key_input<'a, B>(
     site: &'a str,
     scheme: Scheme,
     authority: &'a Authority,
-    request: &'a Request<Body>,
+    request: &'a Request<B>,
     rule: &'a KeyRule,
 ) -> KeyInput<'a> {
     KeyInput {

@@ -40,7 +40,7 @@ impl Node {
     fn keep_posted(
         self: &Arc<Self>,
         target: &Target<'_>,
-        request: &Request<Body>,
+        request: &Request<()>,
         answer: Answer,
         requested: Timestamp,
         report: Report,

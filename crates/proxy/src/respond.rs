@@ -83,7 +83,7 @@ impl Node {
         now: Timestamp,
     ) -> Reply {
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        Reply::new(response, Report::hit(&head.meta, now), as_of)
+        Reply::from_cache(response, Report::hit(&head.meta, now), as_of)
     }
 
     fn hit_parts(
@@ -95,7 +95,7 @@ impl Node {
     ) -> Option<Reply> {
         let ranged = *request.method() == Method::GET && request.headers().contains_key(RANGE);
         let response = ranged.then(|| answer::from_parts(request, stored, now))??;
-        Some(Reply::new(response, Report::hit(&stored.head.meta, now), as_of))
+        Some(Reply::from_cache(response, Report::hit(&stored.head.meta, now), as_of))
     }
 
     pub(crate) fn stale(
@@ -109,7 +109,7 @@ impl Node {
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
         let report = Report::stale_hit(&head.meta, now, reason.as_str());
         // A stale answer must not wash a soft purge away at the tier before us.
-        Reply::new(response, report, object.as_of())
+        Reply::from_cache(response, report, object.as_of())
     }
 
     /// A miss: shared where the request allows it, else for this client alone.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use holm_cache_policy::Outcome;
+use holm_cache_policy::{Outcome, is_query};
 use holm_model::ids::Seq;
 use holm_model::limits::AS_OF_WAIT;
 use holm_telemetry::{Shard, Tier};
@@ -20,6 +20,7 @@ use crate::forward::X_FORWARDED_FOR;
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
+use crate::respond::bypass_reason;
 use crate::tunnel;
 
 /// Answers the requests of edges; one for each worker. Its listener must demand a certificate of the cluster.
@@ -53,6 +54,7 @@ impl ShieldService {
             scheme: envelope.scheme,
             authority,
             client: client(&request),
+            content_digest: None,
             sender_applied: envelope.applied,
         };
         let reply = self.reply(&target, request).await;
@@ -62,7 +64,8 @@ impl ShieldService {
 
     /// From the cache only if this tier's look-ups see every purge that the sender's do.
     async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
-        let looked_up = self.node.bypass_reason(target, &request).is_none();
+        // The content of a QUERY is not read yet.
+        let looked_up = is_query(request.method()) || bypass_reason(&target.route.rule, &request).is_none();
         if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
             return self.node.respond(*target, request).await;
         }

@@ -11,7 +11,6 @@ use holm_cache_store::{FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
-use holm_transport::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, Request, StatusCode};
 use tracing::debug;
@@ -33,7 +32,7 @@ pub(crate) struct Storing {
     /// The seq that a fetch which began then is good for.
     begun_at: Seq,
     /// The client's request, without its body.
-    asked: Request<Body>,
+    asked: Request<()>,
     place: Place,
     primary: CacheKey,
     /// What it is about, without tags: those come with the response.
@@ -70,7 +69,7 @@ pub(crate) struct Received<'a> {
 
 impl Storing {
     /// Of the response to a request that is about to be sent.
-    pub(crate) fn begin(node: &Arc<Node>, target: &Target<'_>, request: &Request<Body>) -> Self {
+    pub(crate) fn begin<B>(node: &Arc<Node>, target: &Target<'_>, request: &Request<B>) -> Self {
         Self {
             guard: node.marks.begin_fill(),
             begun_at: node.begin_seq(target),
@@ -233,13 +232,7 @@ impl Storing {
     }
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
-    fn variant_key(
-        &self,
-        primary: CacheKey,
-        spec: &VarySpec,
-        values: &VaryValues,
-        response: &HeaderMap,
-    ) -> CacheKey {
+    fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
         let known = self.node.memory.get(primary.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
@@ -276,15 +269,15 @@ impl Storing {
 }
 
 impl Place {
-    fn key_input<'a>(&'a self, request: &'a Request<Body>, rule: &'a CacheRule) -> KeyInput<'a> {
+    fn key_input<'a>(&'a self, request: &'a Request<()>, rule: &'a CacheRule) -> KeyInput<'a> {
         let input = key_input(&self.site, self.scheme, &self.authority, request, &rule.key);
         KeyInput { content: self.content_digest, ..input }
     }
 }
 
 /// The request without its body.
-pub(crate) fn shadow(request: &Request<Body>) -> Request<Body> {
-    let mut shadow = Request::new(Body::empty());
+pub(crate) fn shadow<B>(request: &Request<B>) -> Request<()> {
+    let mut shadow = Request::new(());
     *shadow.method_mut() = request.method().clone();
     *shadow.uri_mut() = request.uri().clone();
     *shadow.headers_mut() = request.headers().clone();

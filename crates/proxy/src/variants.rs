@@ -68,7 +68,8 @@ impl Variants {
     pub(crate) fn in_language(&self, request: &HeaderMap) -> Option<CacheKey> {
         let wanted = preferred_language(request)?;
         let kept = self.kept.lock();
-        let fits = |kept: &&Kept| kept.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case(wanted));
+        let fits =
+            |kept: &&Kept| kept.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case(wanted));
         kept.iter().find(fits).map(|kept| kept.key)
     }
 

@@ -145,7 +145,8 @@ fn run_model(rng: &mut Rng, round: usize) {
             4..=5 if !fills.is_empty() => {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
-                let object = Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
+                let object =
+                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
             }
             6 => {

@@ -106,11 +106,7 @@ pub(crate) enum PushError {
 
 /// Makes the two ends of a buffer; `length` is the body's declared length.
 pub(crate) fn fill_buffer(budget: &Arc<FillBudget>, length: Option<u64>) -> (FillWriter, FillSource) {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State::new(Charge::new(budget))),
-        room: Notify::new(),
-        length,
-    });
+    let shared = Arc::new(Shared { state: Mutex::new(State::new(Charge::new(budget))), room: Notify::new(), length });
     (FillWriter(Arc::clone(&shared)), FillSource(shared))
 }
 

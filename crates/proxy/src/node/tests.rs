@@ -12,11 +12,12 @@ use holm_model::release::Release;
 use holm_telemetry::Telemetry;
 use holm_transport::body::BodySender;
 use holm_upstream::Pool;
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hop::Answer;
+use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
@@ -31,7 +32,7 @@ impl NextHop for Arc<Origin> {
     fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let response = (self.respond.lock())(&request);
-        Box::pin(async move { response.map(|response| Answer { response, as_of: way.as_of }) })
+        Box::pin(async move { response.map(|response| Answer { response, as_of: way.as_of, aged: false }) })
     }
 }
 
@@ -69,6 +70,7 @@ impl Fixture {
             scheme: Scheme::Http,
             authority: &authority,
             client: [127, 0, 0, 1].into(),
+            content_digest: None,
             sender_applied: Seq::ZERO,
         };
         self.node.respond(target, request).await
