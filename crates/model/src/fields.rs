@@ -37,9 +37,9 @@ fn hyphenated(name: &str) -> Cow<'_, str> {
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 /// Families of fields that proxies write for what is behind them.
-const ABOUT_PREFIXES: [&str; 4] = ["x-forwarded", "x-forward-", "x-original-", "x-envoy-"];
+const ABOUT_PREFIXES: [&str; 3] = ["x-forwarded", "x-forward-", "x-envoy-"];
 
-const ABOUT: [&str; 21] = [
+const ABOUT: [&str; 29] = [
     "client-ip",
     "fastly-client-ip",
     "fastly-ssl",
@@ -55,6 +55,14 @@ const ABOUT: [&str; 21] = [
     "x-host",
     "x-http-host-override",
     "x-middleware-subrequest",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-path",
+    "x-original-proto",
+    "x-original-remote-addr",
+    "x-original-scheme",
+    "x-original-uri",
+    "x-original-url",
     "x-real-ip",
     "x-remote-addr",
     "x-remote-ip",
@@ -99,6 +107,7 @@ mod tests {
         check("x_forwarded_host", true);
         check("x-forwarded_proto", true);
         check("x_plan", false);
+        check("x-original-filename", false);
         check("x-plan", false);
         check("host", false);
         check("user-agent", false);

@@ -31,7 +31,7 @@ pub struct EdgeService {
 }
 
 /// A refusal before any route was found.
-type Refusal = (StatusCode, &'static str);
+pub(crate) type Refusal = (StatusCode, &'static str);
 
 impl EdgeService {
     /// Over this node, counting in this worker's shard. Clients that came by TLS over TCP are told of HTTP/3 on
@@ -176,7 +176,7 @@ impl HandlerCall {
 }
 
 /// Makes a client's request one that may be looked up and sent on. Gives the connection, if it asks to leave HTTP.
-fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
+pub(crate) fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
     // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
     let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
     let method = request.method().clone();
@@ -202,7 +202,7 @@ fn may_upgrade(protocol: &HeaderValue) -> bool {
 }
 
 /// Refuses what no route is for, and brings the path to its normal form: routes, keys, purges and origins see that one.
-fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
+pub(crate) fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     match *request.method() {
         Method::CONNECT | Method::TRACE => return Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
         Method::OPTIONS if request.uri().path() == "*" => return Err((StatusCode::NO_CONTENT, "options")),

@@ -4,6 +4,7 @@ mod address;
 mod answer;
 mod collect;
 mod edge;
+mod explain;
 mod files;
 mod fill;
 mod follow;
@@ -31,7 +32,10 @@ mod storing;
 mod tunnel;
 mod variants;
 
+pub use holm_cache_policy::{Explanation, KeyPart};
+
 pub use self::edge::EdgeService;
+pub use self::explain::LookUp;
 pub use self::follow::{Follower, PoolMaker};
 pub use self::handler::{Handler, HandlerCall, HandlerFault, HandlerLoader};
 pub use self::internal::Scheme;

@@ -1,5 +1,7 @@
 //! A node before a scripted next hop: what is fetched, what is served, and what is said of it.
 
+mod keys;
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -104,7 +106,10 @@ impl Fixture {
 
 fn site() -> Site {
     let url: EndpointUrl = "http://127.0.0.1:9".parse().expect("a URL");
-    let manifest = Manifest::for_origins(vec![url]);
+    site_of(Manifest::for_origins(vec![url]))
+}
+
+fn site_of(manifest: Manifest) -> Site {
     let pools = manifest.origins.iter().map(|(name, spec): (_, &OriginSpec)| {
         (name.clone(), Arc::new(Pool::new(name, spec, None, Arc::new(|_: &holm_upstream::Fetch<'_>| {}))))
     });

@@ -9,6 +9,7 @@ mod fills;
 mod handlers;
 mod life;
 mod origins;
+mod poisoning;
 mod refusals;
 mod streams;
 mod tls;
