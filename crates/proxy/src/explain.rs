@@ -8,7 +8,8 @@ use http::Request;
 use crate::address::Authority;
 use crate::edge;
 use crate::internal::Scheme;
-use crate::node::{bypass_reason, key_input};
+use crate::node::key_input;
+use crate::respond::bypass_reason;
 
 /// Where a request goes and what its response is stored under.
 #[derive(Debug)]
