@@ -120,7 +120,15 @@ mod tests {
     fn key(url: (&str, &str, &str), query: Option<&str>, rule: QueryRule) -> CacheKey {
         let (scheme, host, path) = url;
         let (host, port) = host.split_once(':').unwrap_or((host, ""));
-        CacheKey::primary(&KeyInput { site: "s", scheme, host, port, path, query, rule: &KeyRule { query: rule, ..KeyRule::default() } })
+        CacheKey::primary(&KeyInput {
+            site: "s",
+            scheme,
+            host,
+            port,
+            path,
+            query,
+            rule: &KeyRule { query: rule, ..KeyRule::default() },
+        })
     }
 
     #[test]
