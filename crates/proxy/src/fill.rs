@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::buffer::FillBudget;
 use self::buffer::FillReader;
 use self::fetch::Fetch;
+pub(crate) use self::fetch::weight;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
@@ -61,11 +62,13 @@ impl Node {
         mut stale: Option<StaleObject>,
         report: Report,
     ) -> Reply {
+        let hearer = self.hearer(target, &request);
         for _ in 0..MAX_GENERATIONS {
             match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
+                    fill.audience.begin(hearer);
                     let fetch = Fetch::new(self, target, &request, ticket, stale.clone());
                     tokio::spawn(fetch.run(Some(begun)));
                     let reader = match answer.await {
@@ -79,6 +82,7 @@ impl Node {
                     }
                 }
                 Entered::Joined(fill) => {
+                    fill.audience.join(hearer);
                     let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };

@@ -10,6 +10,7 @@ mod follow;
 mod forward;
 mod handler;
 mod hop;
+mod interim;
 mod internal;
 mod node;
 mod origin_hop;

@@ -23,6 +23,7 @@ use crate::answer::{self, Source};
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{HopError, NextHop, Way};
+use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
 use crate::report::Report;
@@ -73,6 +74,8 @@ pub(crate) struct Target<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) authority: &'a Authority,
     pub(crate) client: IpAddr,
+    /// The same, as one that may be told something before its answer.
+    pub(crate) listener: &'a Listener<'a>,
     /// What the sender of an internal hop had applied.
     pub(crate) sender_applied: Seq,
 }
@@ -225,6 +228,8 @@ impl Node {
         };
         match object.meta() {
             Stored::Response(_) => self.stand(primary, object),
+            // They have keys of their own.
+            Stored::EarlyHints(_) => Found::Nothing(primary, MissReason::UriMiss),
             Stored::Unstorable { until, .. } if *until <= now => Found::Nothing(primary, MissReason::UriMiss),
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
             Stored::Variants(variants) => {
@@ -249,7 +254,7 @@ impl Node {
                 let head = Arc::clone(head);
                 Found::Response { key, object, head, soft_since }
             }
-            Stored::Variants(_) => Found::Nothing(key, MissReason::UriMiss),
+            Stored::Variants(_) | Stored::EarlyHints(_) => Found::Nothing(key, MissReason::UriMiss),
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
         }
     }
@@ -308,14 +313,21 @@ impl Node {
     }
 
     /// Sends a request on for its client alone: nothing is shared, nothing is stored, the bodies are back-pressured.
-    pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
+    pub(crate) async fn pass(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        mut request: Request<Body>,
+        report: Report,
+    ) -> Reply {
         let way = target.way(self.begin_seq(target), request.version());
         let unsafe_method = !request.method().is_safe();
         let primary = unsafe_method.then(|| CacheKey::primary(&target.key_input(&request)));
+        let alone = self.hear_alone(target, &mut request, way.as_of);
         let (as_of, sent) = (way.as_of, self.hop_for(target.content).send(request, way).await);
         match sent {
             Ok(answer) => {
                 let status = answer.response.status();
+                alone.end(self, status);
                 if let Some(primary) = primary.filter(|_| !status.is_client_error() && !status.is_server_error()) {
                     // RFC 9111 §4.4: a success of an unsafe method invalidates what is stored of its target.
                     self.memory.remove(primary.0);

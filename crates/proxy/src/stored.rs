@@ -16,6 +16,8 @@ pub(crate) enum Stored {
     Variants(Arc<Variants>),
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
+    /// The fields of the last 103 of this URL, under a key of their own.
+    EarlyHints(HeaderMap),
 }
 
 /// A response's head as it is sent again.

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 use holm_model::limits::MAX_HEAD_BYTES;
@@ -89,6 +89,17 @@ impl Interims {
     #[must_use]
     pub fn sender(&self) -> InterimSender {
         InterimSender((!self.nowhere).then(|| Arc::clone(self.queue.get_or_init(Arc::default))))
+    }
+
+    /// For whoever serves the request: what was sent since the last time, and `None` once there can be no more.
+    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<Interim>>> {
+        let Some(queue) = self.queue() else { return Poll::Pending };
+        let heads = queue.take(cx.waker());
+        match heads.is_empty() {
+            false => Poll::Ready(Some(heads)),
+            true if queue.is_closed() => Poll::Ready(None),
+            true => Poll::Pending,
+        }
     }
 
     /// The queue, if anyone ever wanted to send something.
@@ -196,7 +207,7 @@ impl Queue {
     }
 
     /// Can nothing more come?
-    pub(crate) fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         !self.state.lock().open
     }
 }
@@ -209,6 +220,11 @@ impl OnInterim {
     /// Calls `hear` for each, but for 100 and 101; it must not block.
     pub fn new(hear: impl Fn(Interim) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hear))
+    }
+
+    /// Tells of one.
+    pub fn tell(&self, interim: Interim) {
+        (self.0)(interim);
     }
 }
 
@@ -246,7 +262,7 @@ impl Hearing {
         }
         let interim = Interim { status, headers: headers.clone() };
         if let Some(on) = self.on.as_ref().filter(|_| interim.is_for_peers()) {
-            (on.0)(interim);
+            on.tell(interim);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use super::table::{Phase, Streaming, Ticket};
 use super::{Begun, Private, StaleObject, filling_head};
 use crate::forward::X_FORWARDED_FOR;
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
+use crate::interim::{Place, may_remember};
 use crate::node::{Node, Role, Target, now};
 use crate::stored::{Stored, StoredResponse, Variants};
 
@@ -77,11 +78,24 @@ impl Fetch {
     pub(crate) async fn run(self, beginner: Option<oneshot::Sender<Begun>>) {
         let requested = now();
         let request_headers = self.head.headers.clone();
-        let sent = self.hop.send(self.head.clone().without_body(), self.way.clone()).await;
+        let mut request = self.head.clone().without_body();
+        self.ticket.fill.audience.attend(&mut request, self.node.role);
+        let sent = self.hop.send(request, self.way.clone()).await;
+        self.settle_hints(sent.as_ref().ok());
         let times = FetchTimes { requested, received: now() };
         match sent {
             Err(error) => self.ticket.fill.set(Phase::Failed(error)),
             Ok(answer) => self.answered(answer, &request_headers, times, beginner).await,
+        }
+    }
+
+    /// The final head is here, or there is none.
+    fn settle_hints(&self, answer: Option<&Answer>) {
+        let hints = self.ticket.fill.audience.close();
+        if let Some(answer) = answer.filter(|_| may_remember(&self.rule, &self.head.headers)) {
+            let fill = &self.ticket.fill;
+            let place = Place { key: self.primary, scope: &fill.scope, as_of: fill.begun_at, guard: &self.guard };
+            self.node.settle_hints(&place, hints, answer.response.status());
         }
     }
 
@@ -289,9 +303,11 @@ fn can_be_confirmed(stale: &StoredResponse) -> bool {
 }
 
 /// Bytes that an object occupies: its body, its head, and the index's share.
-fn weight(object: &Object<Stored>) -> u32 {
+pub(crate) fn weight(object: &Object<Stored>) -> u32 {
+    let size = |fields: &HeaderMap| fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
     let head = match object.meta() {
-        Stored::Response(head) => head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum(),
+        Stored::Response(head) => size(&head.headers),
+        Stored::EarlyHints(fields) => size(fields),
         Stored::Variants(_) | Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + head + ENTRY_BYTES).unwrap_or(u32::MAX)

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::buffer::FillSource;
 use crate::hop::HopError;
+use crate::interim::Audience;
 use crate::stored::{Stored, StoredResponse};
 
 /// One fetch that others may share.
@@ -24,6 +25,8 @@ pub(crate) struct Fill {
     pub(crate) scope: Scope,
     /// What it fetches was changed meanwhile: its response may be served, not stored.
     spoilt: AtomicBool,
+    /// Those who wait for its head.
+    pub(crate) audience: Arc<Audience>,
     phase: watch::Sender<Phase>,
 }
 
@@ -112,7 +115,8 @@ impl FillTable {
         }
         let (begun_at, scope) = begin();
         let (spoilt, phase) = (AtomicBool::new(false), watch::Sender::new(Phase::Asked));
-        let fill = Arc::new(Fill { begun_at, primary, scope, spoilt, phase });
+        let audience = Arc::default();
+        let fill = Arc::new(Fill { begun_at, primary, scope, spoilt, audience, phase });
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }

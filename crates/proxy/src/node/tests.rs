@@ -11,6 +11,7 @@ use holm_model::purge::{PurgeMode, Selector};
 use holm_model::release::Release;
 use holm_telemetry::Telemetry;
 use holm_transport::body::BodySender;
+use holm_transport::interim::Interims;
 use holm_upstream::Pool;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -18,6 +19,8 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::hop::Answer;
 use crate::site::Parts;
+
+mod interim;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 
@@ -60,6 +63,10 @@ impl Fixture {
     }
 
     async fn reply(&self, request: Request<Body>) -> Reply {
+        self.reply_to(&Listener::new(&Interims::nowhere()), request).await
+    }
+
+    async fn reply_to(&self, listener: &Listener<'_>, request: Request<Body>) -> Reply {
         let authority = Authority::parse("shop.example").expect("a host");
         let route = self.site.content_route(request.uri().path()).expect("a route");
         let target = Target {
@@ -69,6 +76,7 @@ impl Fixture {
             scheme: Scheme::Http,
             authority: &authority,
             client: [127, 0, 0, 1].into(),
+            listener,
             sender_applied: Seq::ZERO,
         };
         self.node.respond(target, request).await
@@ -102,7 +110,11 @@ impl Fixture {
 
 fn site() -> Site {
     let url: EndpointUrl = "http://127.0.0.1:9".parse().expect("a URL");
-    let manifest = Manifest::for_origins(vec![url]);
+    let mut manifest = Manifest::for_origins(vec![url]);
+    let mut hinted = manifest.routes[0].clone();
+    hinted.path = "/hinted/*".parse().expect("a pattern");
+    hinted.cache.early_hints = true;
+    manifest.routes.insert(0, hinted);
     let pools = manifest.origins.iter().map(|(name, spec): (_, &OriginSpec)| {
         (name.clone(), Arc::new(Pool::new(name, spec, None, Arc::new(|_: &holm_upstream::Fetch<'_>| {}))))
     });

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use super::pump::{self, Hold, SendFailure};
 use super::quic::{self, Settled};
 use crate::body::{Body, Side};
 use crate::fields::{self, BadHead};
-use crate::interim::{Interim, Interims};
+use crate::interim::Interims;
 use crate::service::{ConnInfo, Protocol, Service, TlsInfo};
 use crate::shutdown::Shutdown;
 use crate::tls::peer_name;
@@ -182,7 +182,7 @@ async fn call<S: Service>(
 
 /// Sends interim responses until there can be no more.
 async fn send_interims(sender: &mut Sender, interims: &Interims) -> Result<(), StreamError> {
-    while let Some(heads) = poll_fn(|cx| next_interims(interims, cx)).await {
+    while let Some(heads) = poll_fn(|cx| interims.poll_sent(cx)).await {
         for head in heads {
             match sender.send_response(head.into_response()).await {
                 // A client that takes small heads only goes without.
@@ -192,16 +192,6 @@ async fn send_interims(sender: &mut Sender, interims: &Interims) -> Result<(), S
         }
     }
     Ok(())
-}
-
-fn next_interims(interims: &Interims, cx: &mut Context<'_>) -> Poll<Option<Vec<Interim>>> {
-    let Some(queue) = interims.queue() else { return Poll::Pending };
-    let heads = queue.take(cx.waker());
-    match heads.is_empty() {
-        false => Poll::Ready(Some(heads)),
-        true if queue.is_closed() => Poll::Ready(None),
-        true => Poll::Pending,
-    }
 }
 
 async fn send_response(

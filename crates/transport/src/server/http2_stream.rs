@@ -75,14 +75,15 @@ async fn answer<S: Service>(
 
 /// h2 takes heads at once, whether or not the client does: [`Interims`] bounds how many.
 fn send_interims(interims: &Interims, respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) {
-    let Some(queue) = interims.queue() else { return };
-    for head in queue.take(cx.waker()) {
-        // h2 itself does not look whether the stream is gone.
-        if respond.poll_reset(cx).is_ready() {
-            return;
-        }
-        if let Err(error) = respond.send_informational(head.into_response()) {
-            tracing::debug!(%error, "an interim response was not sent");
+    while let Poll::Ready(Some(heads)) = interims.poll_sent(cx) {
+        for head in heads {
+            // h2 itself does not look whether the stream is gone.
+            if respond.poll_reset(cx).is_ready() {
+                return;
+            }
+            if let Err(error) = respond.send_informational(head.into_response()) {
+                tracing::debug!(%error, "an interim response was not sent");
+            }
         }
     }
 }
