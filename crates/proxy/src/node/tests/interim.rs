@@ -97,7 +97,7 @@ async fn hints_are_remembered_where_the_route_says_so() {
 async fn those_who_join_hear_what_anyone_may() {
     let audience = Arc::new(Audience::default());
     let clients = [Interims::new(), Interims::new(), Interims::new(), Interims::new()];
-    let listeners = clients.each_ref().map(|interims| Listener::new(interims));
+    let listeners = clients.each_ref().map(Listener::new);
     let mut request = get("/", &[]);
     audience.attend(&mut request, Role::Shield);
     let on = request.extensions_mut().remove::<OnInterim>().expect("one who listens");
