@@ -8,6 +8,7 @@ use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, stri
 use holm_model::path;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
+use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Protocol, Service, Upgrade};
 use http::header::{ALLOW, ALT_SVC, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -16,6 +17,7 @@ use crate::address::Authority;
 use crate::answer;
 use crate::collect::{self, Facts};
 use crate::handler::{Handler, HandlerCall};
+use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::node::{CACHE_STATUS, Node, Reply, Target};
 use crate::report::Report;
@@ -42,7 +44,12 @@ impl EdgeService {
         Self { node, shard, alt_svc: h3_port.and_then(value) }
     }
 
-    async fn answer(&self, mut request: Request<Body>, connection: &ConnInfo) -> Result<Response<Body>, Refusal> {
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        connection: &ConnInfo,
+        interims: &Interims,
+    ) -> Result<Response<Body>, Refusal> {
         let begun = Instant::now();
         check_target(&mut request)?;
         let authority = Authority::of(&request).map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
@@ -60,7 +67,9 @@ impl EdgeService {
                 Box::pin(self.handle(handler, request, call)).await
             }
             (None, Some(content)) => {
-                self.node.respond(Target::of_client(&site, (route, content), scheme, &authority, client), request).await
+                let listener = Listener::new(interims);
+                let target = Target::of_client(&site, (route, content), scheme, &authority, (client, &listener));
+                self.node.respond(target, request).await
             }
             (None, None) => return Ok(self.no_route(&site, begun)),
         };
@@ -122,8 +131,8 @@ impl EdgeService {
 }
 
 impl Service for EdgeService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
-        let answered = self.answer(request, connection).await;
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, interims: &Interims) -> Response<Body> {
+        let answered = self.answer(request, connection, interims).await;
         let mut response = answered.unwrap_or_else(|(status, reason)| refused(status, reason));
         if let Some(alt_svc) = &self.alt_svc
             && connection.tls.is_some()
@@ -159,7 +168,10 @@ impl Node {
         };
         enter(&mut request);
         request.headers_mut().remove(UPGRADE);
-        let target = Target::of_client(&call.site, (route, content), scheme, &authority, call.client);
+        // A handler is told of final responses only.
+        let nowhere = Interims::nowhere();
+        let listener = Listener::new(&nowhere);
+        let target = Target::of_client(&call.site, (route, content), scheme, &authority, (call.client, &listener));
         let Reply { mut response, report, .. } = self.respond(target, request).await;
         strip_for_client(response.headers_mut());
         Ok(with_status(response, &report))

@@ -72,11 +72,13 @@ impl Node {
         mut basis: Basis,
         report: Report,
     ) -> Reply {
+        let hearer = self.hearer(target, &request);
         for _ in 0..MAX_GENERATIONS {
             match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
+                    fill.audience.begin(hearer);
                     let fetch = Fetch::new(self, target, &request, ticket, basis.clone());
                     tokio::spawn(fetch.run(Some(begun)));
                     let reader = match answer.await {
@@ -90,6 +92,7 @@ impl Node {
                     }
                 }
                 Entered::Joined(fill) => {
+                    fill.audience.join(hearer);
                     let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };

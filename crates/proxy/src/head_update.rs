@@ -31,9 +31,11 @@ impl Node {
         if confirmable {
             write_validators(&mut head.headers, &stale.1.headers);
         }
+        let mut asking = head.into_request();
+        let alone = self.hear_alone(target, &mut asking);
         let (as_of, requested) = (way.as_of, now());
-        let answer = match self.hop_for(target.content).send(head.into_request(), way).await {
-            Ok(answer) => answer,
+        let answer = match self.hop_for(target.content).send(asking, way).await {
+            Ok(answer) => alone.end(answer),
             Err(error) => return self.answer_failure(&request, &error, Some(&stale), report, as_of),
         };
         let times = answer.times(requested, now());

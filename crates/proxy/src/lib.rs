@@ -12,6 +12,7 @@ mod forward;
 mod handler;
 mod head_update;
 mod hop;
+mod interim;
 mod internal;
 mod invalidate;
 mod keep;

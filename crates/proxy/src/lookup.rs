@@ -70,7 +70,9 @@ impl Node {
                 let stored = Arc::clone(stored);
                 Found::Parts { key, object, stored, soft_since }
             }
-            Stored::Variants(_) | Stored::Queries(_) => Found::Nothing(key, MissReason::UriMiss),
+            Stored::Variants(_) | Stored::Queries(_) | Stored::EarlyHints(_) => {
+                Found::Nothing(key, MissReason::UriMiss)
+            }
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
         }
     }

@@ -22,6 +22,7 @@ use crate::address::Authority;
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{NextHop, Way};
+use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
 use crate::report::Report;
@@ -72,6 +73,8 @@ pub(crate) struct Target<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) authority: &'a Authority,
     pub(crate) client: IpAddr,
+    /// The same, as one that may be told something before its answer.
+    pub(crate) listener: &'a Listener<'a>,
     /// The digest of a QUERY's content and its type.
     pub(crate) content_digest: Option<[u8; 32]>,
     /// What the sender of an internal hop had applied.
@@ -229,9 +232,10 @@ impl<'a> Target<'a> {
         (route, content): (&'a SiteRoute, &'a Content),
         scheme: Scheme,
         authority: &'a Authority,
-        client: IpAddr,
+        (client, listener): (IpAddr, &'a Listener<'a>),
     ) -> Self {
-        Self { site, route, content, scheme, authority, client, content_digest: None, sender_applied: Seq::ZERO }
+        let (content_digest, sender_applied) = (None, Seq::ZERO);
+        Self { site, route, content, scheme, authority, client, listener, content_digest, sender_applied }
     }
 }
 

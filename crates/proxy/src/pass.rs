@@ -18,12 +18,18 @@ use crate::storing::{Received, Storing, join, shadow};
 impl Node {
     /// Sends a request on for its client alone: nothing is shared, and nothing stored but what a POST makes the target to be;
     /// the bodies are back-pressured.
-    pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
+    pub(crate) async fn pass(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        mut request: Request<Body>,
+        report: Report,
+    ) -> Reply {
         let way = target.way(self.begin_seq(target), request.version());
         let changing = (!is_safe(request.method())).then(|| shadow(&request));
+        let alone = self.hear_alone(target, &mut request);
         let (as_of, requested) = (way.as_of, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
-            Ok(answer) => answer,
+            Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),
         };
         let report = report.fwd_status(answer.response.status());

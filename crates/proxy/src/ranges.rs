@@ -16,14 +16,15 @@ impl Node {
     pub(crate) async fn fetch_range(
         self: &Arc<Self>,
         target: &Target<'_>,
-        request: Request<Body>,
+        mut request: Request<Body>,
         report: Report,
     ) -> Reply {
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
+        let alone = self.hear_alone(target, &mut request);
         let (as_of, requested) = (way.as_of, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
-            Ok(answer) => answer,
+            Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),
         };
         let times = answer.times(requested, now());

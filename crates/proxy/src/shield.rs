@@ -9,6 +9,7 @@ use holm_model::ids::Seq;
 use holm_model::limits::AS_OF_WAIT;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
+use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Service, Upgrade};
 use http::header::{HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
@@ -17,6 +18,7 @@ use crate::address::Authority;
 use crate::answer;
 use crate::collect::{self, Facts};
 use crate::forward::X_FORWARDED_FOR;
+use crate::interim::Listener;
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
@@ -37,7 +39,12 @@ impl ShieldService {
         Self { node, shard }
     }
 
-    async fn answer(&self, mut request: Request<Body>, envelope: Envelope, authority: &Authority) -> Response<Body> {
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        (envelope, authority): (Envelope, &Authority),
+        interims: &Interims,
+    ) -> Response<Body> {
         let begun = Instant::now();
         let Some(site) = self.node.sites.load().by_name(&envelope.site).cloned() else {
             return refuse(StatusCode::NOT_FOUND, "no-such-site");
@@ -54,6 +61,7 @@ impl ShieldService {
             scheme: envelope.scheme,
             authority,
             client: client(&request),
+            listener: &Listener::new(interims),
             content_digest: None,
             sender_applied: envelope.applied,
         };
@@ -95,13 +103,13 @@ impl ShieldService {
 }
 
 impl Service for ShieldService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, interims: &Interims) -> Response<Body> {
         let known = connection.tls.as_ref().is_some_and(|tls| tls.client_identity.is_some());
         let (Some(envelope), true) = (Envelope::read(request.headers()), known) else {
             return refuse(StatusCode::FORBIDDEN, "not-an-edge");
         };
         match Authority::of(&request) {
-            Ok(authority) => self.answer(request, envelope, &authority).await,
+            Ok(authority) => self.answer(request, (envelope, &authority), interims).await,
             Err(reason) => refuse(StatusCode::BAD_REQUEST, reason),
         }
     }

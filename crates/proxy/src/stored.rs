@@ -22,6 +22,8 @@ pub(crate) enum Stored {
     Queries(Arc<NoVarySearch>),
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
+    /// The fields of the last 103 of this URL, under a key of their own.
+    EarlyHints(HeaderMap),
 }
 
 /// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there.
@@ -33,6 +35,8 @@ pub(crate) enum Aside {
     Unstorable = 2,
     /// [`Stored::Queries`], beside the key of the path.
     Queries = 3,
+    /// [`Stored::EarlyHints`].
+    Hints = 5,
     /// A response to all queries that are equivalent, beside the key of their common form.
     Equivalent = 4,
 }

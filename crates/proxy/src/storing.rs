@@ -11,7 +11,7 @@ use holm_cache_store::{FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, Request, StatusCode};
 use tracing::debug;
 
@@ -223,6 +223,25 @@ impl Storing {
         self.insert(Aside::Unstorable.of(self.primary), stored, Bytes::new(), self.scope.clone(), self.begun_at);
     }
 
+    /// Keeps the hints that came before a final response for the next client, where the route says so; or forgets them if a
+    /// success came without any.
+    pub(crate) fn settle_hints(&self, hints: Option<HeaderMap>, status: StatusCode) {
+        // What was said to someone in particular is for no one else.
+        if !self.rule.early_hints || self.asked.headers().contains_key(AUTHORIZATION) {
+            return;
+        }
+        let place = Aside::Hints.of(self.primary);
+        match hints {
+            Some(_) if status.is_client_error() || status.is_server_error() => {}
+            Some(hints) => {
+                self.insert(place, Stored::EarlyHints(hints), Bytes::new(), self.scope.clone(), self.begun_at);
+            }
+            None if status.is_success() => self.node.memory.remove(place),
+            // A 304 or an error says nothing of them.
+            None => {}
+        }
+    }
+
     /// Takes away what no client shall see, and makes room for what each answer adds.
     fn clean(&self, headers: &mut HeaderMap) {
         if self.node.role == Role::Edge {
@@ -299,12 +318,15 @@ pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
 
 /// Bytes that an object occupies: its body, its head, and the index's share.
 fn weight(object: &Object<Stored>) -> u32 {
-    let head = |head: &StoredResponse| -> usize {
-        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    let size = |fields: &HeaderMap| -> usize {
+        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
     };
     let meta = match object.meta() {
-        Stored::Response(response) => head(response),
-        Stored::Parts(stored) => head(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2),
+        Stored::Response(response) => size(&response.headers),
+        Stored::EarlyHints(fields) => size(fields),
+        Stored::Parts(stored) => {
+            size(&stored.head.headers) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
+        }
         Stored::Variants(_) | Stored::Queries(_) | Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)

@@ -62,9 +62,13 @@ impl Fetch {
                 (sent, times) = self.send().await;
             }
         }
+        let hints = self.ticket.fill.audience.close();
         match sent {
             Err(error) => self.ticket.fill.set(Phase::Failed(error)),
-            Ok(answer) => self.answered(answer, times, beginner).await,
+            Ok(answer) => {
+                self.storing.settle_hints(hints, answer.response.status());
+                self.answered(answer, times, beginner).await;
+            }
         }
     }
 
@@ -78,7 +82,9 @@ impl Fetch {
             Basis::Stale(_) | Basis::Nothing => {}
         }
         let requested = now();
-        let sent = self.hop.send(head.into_request(), self.way.clone()).await;
+        let mut request = head.into_request();
+        self.ticket.fill.audience.attend(&mut request, self.node.role);
+        let sent = self.hop.send(request, self.way.clone()).await;
         let received = now();
         let times = sent.as_ref().map(|answer| answer.times(requested, received));
         let times = times.unwrap_or(FetchTimes { requested, received });

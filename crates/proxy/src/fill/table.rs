@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::buffer::FillSource;
 use crate::hop::HopError;
+use crate::interim::Audience;
 use crate::node::{Node, Target};
 use crate::stored::{Stored, StoredResponse};
 
@@ -26,6 +27,8 @@ pub(crate) struct Fill {
     primary: u128,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
+    /// Those who wait for its head.
+    pub(crate) audience: Arc<Audience>,
     phase: watch::Sender<Phase>,
 }
 
@@ -62,6 +65,7 @@ impl Fill {
             local: node.marks.local(),
             primary: target.key(request).0,
             scope: target.scope(request),
+            audience: Arc::default(),
             phase: watch::Sender::new(Phase::Asked),
         }
     }

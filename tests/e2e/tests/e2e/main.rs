@@ -7,6 +7,7 @@ mod fields;
 mod files;
 mod fills;
 mod handlers;
+mod interim;
 mod life;
 mod origins;
 mod poisoning;

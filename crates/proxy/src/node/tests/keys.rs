@@ -16,15 +16,11 @@ fn shop(rule: KeyRule) -> Arc<Site> {
 fn with_target<T>(site: &Arc<Site>, authority: &str, then: impl FnOnce(Target<'_>) -> T) -> T {
     let route = site.content_route("/").expect("a route");
     let authority = Authority::parse(authority).expect("a host");
-    then(Target {
-        site,
-        route,
-        content: route.content.as_ref().expect("content"),
-        scheme: Scheme::Http,
-        authority: &authority,
-        client: [127, 0, 0, 1].into(),
-        sender_applied: Seq::ZERO,
-    })
+    let content = route.content.as_ref().expect("content");
+    let nowhere = Interims::nowhere();
+    let listener = Listener::new(&nowhere);
+    let client = ([127, 0, 0, 1].into(), &listener);
+    then(Target::of_client(site, (route, content), Scheme::Http, &authority, client))
 }
 
 #[test]
@@ -52,7 +48,11 @@ fn purges_find_what_a_rule_leaves_out_of_the_key() {
         let selector = Selector::parse_url(&format!("http://{purged}")).expect("a URL");
         let (seq, site, mode) = (Seq::new(1), site.name().clone(), PurgeMode::Hard);
         marks.apply(&PurgeEntry { seq, site, selector, mode, time: now() });
-        assert_eq!(marks.standing(&scope, Seq::ZERO) == Standing::Hard, hit, "{rule:?}: {stored}, {purged}");
+        assert_eq!(
+            marks.standing(&scope, Seq::ZERO, Marks::new().local()) == Standing::Hard,
+            hit,
+            "{rule:?}: {stored}, {purged}"
+        );
     };
     let default = KeyRule::default();
     check(&default, "shop.example/x?a=1", "shop.example/x?a=1", true);
