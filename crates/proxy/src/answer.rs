@@ -33,7 +33,6 @@ pub(crate) fn from_stored(
     }
     match evaluate_conditions(request.method(), wanted, &head.headers) {
         Conditional::NotModified => return not_modified(head, now),
-        Conditional::PreconditionFailed => return with_status(StatusCode::PRECONDITION_FAILED),
         Conditional::Proceed => {}
     }
     let Source::Whole(bytes) = source else { return whole(request.method(), head, source, now) };

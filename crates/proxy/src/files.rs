@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, select_range};
+use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, precondition_fails, select_range};
 use holm_control::Control;
 use holm_model::path;
 use holm_model::release::FileEntry;
@@ -106,18 +106,17 @@ fn to_folder(request: &Request<()>) -> Response<Body> {
 /// A file with the conditions and the range of the request, as an origin would answer it.
 async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) -> Result<Response<Body>, HopError> {
     let head = head(entry);
-    match evaluate_conditions(request.method(), request.headers(), &head) {
-        Conditional::Proceed => {}
-        failed => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
-            if failed == Conditional::NotModified {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                *response.headers_mut() = head;
-                response.headers_mut().remove(CONTENT_LENGTH);
-            }
-            return Ok(response);
-        }
+    if precondition_fails(request.headers(), &head) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+        return Ok(response);
+    }
+    if evaluate_conditions(request.method(), request.headers(), &head) == Conditional::NotModified {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.headers_mut() = head;
+        response.headers_mut().remove(CONTENT_LENGTH);
+        return Ok(response);
     }
     match select_range(request.headers(), &head, entry.size) {
         // RFC 9110 §14.2: a range means something to GET only.

@@ -10,7 +10,7 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, StaleReason, VaryValues};
+use holm_cache_policy::{CacheKey, RequestDirectives, StaleReason, VaryValues};
 use holm_cache_store::{Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::QueryRule;
@@ -74,7 +74,9 @@ impl Node {
                         Err(_) => None,
                     };
                     let phase = fill.answered().await;
-                    if let Some(reply) = self.share(&request, &phase, reader, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) =
+                        self.share((target, &request), &phase, reader, stale.as_ref(), &report, fill.begun_at)
+                    {
                         return reply;
                     }
                 }
@@ -86,7 +88,9 @@ impl Node {
                         return self.pass(target, request, report.with_cause(reason)).await;
                     }
                     let report = report.clone().collapsed(true);
-                    if let Some(reply) = self.share(&request, &phase, None, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) =
+                        self.share((target, &request), &phase, None, stale.as_ref(), &report, fill.begun_at)
+                    {
                         return reply;
                     }
                 }
@@ -110,18 +114,19 @@ impl Node {
         let primary = target.key(request);
         match self.memory.get(primary.0).as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) => {
-                variants.key(primary, &VaryValues::of(&variants.spec, request.headers()))
+                variants.key(primary, &VaryValues::of(&variants.spec, request.headers(), &target.route.rule.languages))
             }
             _ => primary,
         }
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
-    fn bridges_error(&self, (object, head): &StaleObject) -> bool {
+    fn bridges_error(&self, (object, head): &StaleObject, request: &HeaderMap) -> bool {
+        let request = RequestDirectives::parse(request);
         match self.marks.standing_of(object) {
             Standing::Hard => false,
-            Standing::Soft { since } => head.meta.usable_on_error(now(), Some(since)),
-            Standing::Live => head.meta.usable_on_error(now(), None),
+            Standing::Soft { since } => head.meta.usable_on_error(&request, now(), Some(since)),
+            Standing::Live => head.meta.usable_on_error(&request, now(), None),
         }
     }
 
@@ -149,7 +154,7 @@ impl Node {
     /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
     fn share(
         &self,
-        request: &Request<Body>,
+        (target, request): (&Target<'_>, &Request<Body>),
         phase: &Phase,
         reader: Option<FillReader>,
         stale: Option<&StaleObject>,
@@ -158,10 +163,10 @@ impl Node {
     ) -> Option<Reply> {
         match phase {
             Phase::Asked | Phase::Released(_) => None,
-            Phase::Streaming(streaming) => self.share_stream(request, streaming, reader, report),
-            Phase::Refreshed(object) => self.share_refreshed(request, object, report),
+            Phase::Streaming(streaming) => self.share_stream(target, request, streaming, reader, report),
+            Phase::Refreshed(object) => self.share_refreshed(target, request, object, report),
             Phase::Failed(error) => {
-                if let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) {
+                if let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale, request.headers())) {
                     let reply = self.stale(request, object, head, StaleReason::Error, now());
                     return Some(Reply { report: reply.report.with_cause(error.reason), ..reply });
                 }
@@ -172,13 +177,14 @@ impl Node {
 
     fn share_stream(
         &self,
+        target: &Target<'_>,
         request: &Request<Body>,
         streaming: &Streaming,
         reader: Option<FillReader>,
         report: &Report,
     ) -> Option<Reply> {
         let live = self.marks.standing(&streaming.scope, streaming.as_of) == Standing::Live;
-        if !live || !streaming.head.selected_by(request.headers()) {
+        if !live || !streaming.head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
@@ -187,10 +193,16 @@ impl Node {
         Some(Reply::new(response, report, streaming.as_of))
     }
 
-    fn share_refreshed(&self, request: &Request<Body>, object: &CachedObject, report: &Report) -> Option<Reply> {
+    fn share_refreshed(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        object: &CachedObject,
+        report: &Report,
+    ) -> Option<Reply> {
         let Stored::Response(head) = object.meta() else { return None };
         let live = self.marks.standing_of(object) == Standing::Live;
-        if !live || !head.selected_by(request.headers()) {
+        if !live || !head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());

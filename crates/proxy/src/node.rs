@@ -8,6 +8,7 @@ use holm_cache_policy::{CacheKey, KeyInput, MissReason, Outcome, RequestDirectiv
 use holm_cache_store::{Marks, Memory, Object, Standing};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
+use holm_model::manifest::Languages;
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
@@ -186,7 +187,7 @@ impl Node {
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
         let primary = target.key(&request);
-        match self.look_up(primary, request.headers(), now) {
+        match self.look_up(primary, request.headers(), &target.route.rule.languages, now) {
             Found::Response { key, object, head, soft_since } => {
                 match head.meta.verdict(&directives, now, soft_since) {
                     Verdict::Serve => self.hit(&request, &object, &head, applied, now),
@@ -219,7 +220,13 @@ impl Node {
     }
 
     /// Looks a URL up, then its variant where responses vary. Purged entries are as good as absent.
-    pub(crate) fn look_up(&self, primary: CacheKey, headers: &HeaderMap, now: Timestamp) -> Found {
+    pub(crate) fn look_up(
+        &self,
+        primary: CacheKey,
+        headers: &HeaderMap,
+        languages: &Languages,
+        now: Timestamp,
+    ) -> Found {
         let Some(object) = self.memory.get(primary.0) else {
             return Found::Nothing(primary, MissReason::UriMiss);
         };
@@ -228,7 +235,7 @@ impl Node {
             Stored::Unstorable { until, .. } if *until <= now => Found::Nothing(primary, MissReason::UriMiss),
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
             Stored::Variants(variants) => {
-                let key = variants.key(primary, &VaryValues::of(&variants.spec, headers));
+                let key = variants.key(primary, &VaryValues::of(&variants.spec, headers, languages));
                 match self.memory.get(key.0) {
                     Some(object) => self.stand(key, object),
                     None => Found::Nothing(key, MissReason::VaryMiss),

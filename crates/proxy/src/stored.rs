@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holm_cache_policy::{CacheKey, StoredMeta, VarySpec, VaryValues};
+use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
 
@@ -31,8 +32,8 @@ pub(crate) struct StoredResponse {
 
 impl StoredResponse {
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
-    pub(crate) fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request) == *values)
+    pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
+        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
     }
 }
 

@@ -12,7 +12,7 @@ use holm_model::ids::Seq;
 use holm_model::manifest::CacheRule;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tracing::debug;
 
@@ -98,7 +98,7 @@ impl Fetch {
             if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
                 return self.confirmed(stale, response.headers(), as_of, times);
             }
-            if status.is_server_error() && self.node.bridges_error(stale) {
+            if status.is_server_error() && self.node.bridges_error(stale, request) {
                 let error = HopError::new(status, "origin-error", format!("the origin answered {status}"));
                 return self.ticket.fill.set(Phase::Failed(error));
             }
@@ -137,7 +137,7 @@ impl Fetch {
         times: FetchTimes,
     ) -> Result<Storable, NoStoreReason> {
         let status = response.status();
-        let meta: StoredMeta = storable(request, status, response.headers(), &self.rule, times)?;
+        let meta: StoredMeta = storable(&Method::GET, request, status, response.headers(), &self.rule, times)?;
         if response.body().exact_len().is_some_and(|length| length > self.node.max_object) {
             return Err(NoStoreReason::TooLarge);
         }
@@ -152,7 +152,7 @@ impl Fetch {
             strip_for_client(headers);
         }
         let vary = spec.map(|spec| {
-            let values = VaryValues::of(&spec, request);
+            let values = VaryValues::of(&spec, request, &self.rule.languages);
             (spec, values)
         });
         let key = vary.as_ref().map_or(self.primary, |(spec, values)| self.variant_key(spec, values));
