@@ -101,6 +101,36 @@ proptest! {
         }
     }
 
+    /// (b) To the second: the response's own windows, or else the route's.
+    #[test]
+    fn windows_end_when_they_say(
+        max_age in 0..1000_u64,
+        own in (prop::option::of(0..1000_u64), prop::option::of(0..1000_u64)),
+        route in (prop::option::of(0..1000_u64), prop::option::of(0..1000_u64)),
+        asked in prop::option::of(0..1000_u64),
+        past in 0..1100_u64,
+    ) {
+        let directive = |name: &str, seconds: Option<u64>| seconds.map(|seconds| format!(", {name}={seconds}"));
+        let stale = ["stale-while-revalidate", "stale-if-error"].into_iter().zip([own.0, own.1]);
+        let stale: String = stale.filter_map(|(name, seconds)| directive(name, seconds)).collect();
+        let mut response = field("cache-control", &format!("max-age={max_age}{stale}"));
+        response.insert("etag", HeaderValue::from_static("\"a\""));
+        let rule = CacheRule {
+            stale_while_revalidate: route.0.map(Duration::from_secs),
+            stale_if_error: route.1.map(Duration::from_secs),
+            ..CacheRule::default()
+        };
+        let meta = storable(&Method::GET, &HeaderMap::new(), StatusCode::OK, &response, &rule, times(0)).expect("storable");
+        let request = asked.map_or_else(HeaderMap::new, |asked| field("cache-control", &format!("stale-if-error={asked}")));
+        let request = RequestDirectives::parse(&request);
+        let now = AT.plus(Duration::from_secs(max_age + past));
+        let served = matches!(meta.verdict(&request, now, None), Verdict::ServeStale(_));
+        prop_assert_eq!(served, past < own.0.or(route.0).unwrap_or(0));
+        prop_assert_eq!(meta.usable_on_error(&request, now, None), past < asked.or(own.1).or(route.1).unwrap_or(0));
+        let last = AT.plus(Duration::from_secs(max_age.saturating_sub(1)));
+        prop_assert_eq!(meta.verdict(&RequestDirectives::default(), last, None) == Verdict::Serve, max_age > 0);
+    }
+
     /// (c) No field makes anything panic.
     #[test]
     fn any_bytes_can_be_read(
@@ -270,8 +300,7 @@ fn directives() -> impl Strategy<Value = String> {
         ["public", "must-revalidate", "immutable", "no-cache", "must-understand", "ext=\"a, b\"", "PUBLIC", ","];
     let flag = prop::sample::select(flags.to_vec()).prop_map(str::to_owned);
     let names = ["max-age", "s-maxage", "Max-Age", "stale-while-revalidate", "stale-if-error"];
-    let number =
-        (prop::sample::select(names.to_vec()), number()).prop_map(|(name, number)| format!("{name}={number}"));
+    let number = (prop::sample::select(names.to_vec()), number()).prop_map(|(name, number)| format!("{name}={number}"));
     prop::collection::vec(prop_oneof![1 => flag, 2 => number], 0..4).prop_map(|members| members.join(", "))
 }
 
@@ -299,8 +328,7 @@ fn response_fields() -> impl Strategy<Value = HeaderMap> {
 
 fn request_fields() -> impl Strategy<Value = HeaderMap> {
     let names = ["max-age", "max-stale", "min-fresh", "stale-if-error"];
-    let number =
-        (prop::sample::select(names.to_vec()), number()).prop_map(|(name, number)| format!("{name}={number}"));
+    let number = (prop::sample::select(names.to_vec()), number()).prop_map(|(name, number)| format!("{name}={number}"));
     let flag = prop::sample::select(["no-cache", "only-if-cached", "max-stale"].as_slice()).prop_map(str::to_owned);
     fields((Just("cache-control"), prop_oneof![3 => number, 1 => flag]))
 }
