@@ -40,7 +40,7 @@ enum Task {
     Conformance(conformance::Conformance),
     /// The house rules: import table, module docs, lengths, lock files
     Tidy,
-    /// Measure side by side with a peer
+    /// Measure, side by side with a peer or what single decisions cost
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Write the generated references anew

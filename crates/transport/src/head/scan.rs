@@ -46,6 +46,17 @@ pub(crate) fn scan(bytes: &[u8]) -> Scanned {
     }
 }
 
+/// Where the request head that these bytes begin with ends, or the status and reason with which it is refused; nothing while
+/// more is needed to tell.
+#[must_use]
+pub fn head_end(bytes: &[u8]) -> Option<Result<usize, (u16, &'static str)>> {
+    match scan(bytes) {
+        Scanned::Partial => None,
+        Scanned::Complete(length, _) => Some(Ok(length)),
+        Scanned::Refused(refusal) => Some(Err((refusal.status, refusal.reason))),
+    }
+}
+
 /// Does the request line have a version where one belongs (RFC 9112 §3)? If not, it is malformed, whatever stands there.
 fn names_version(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start().split(|b| *b == b'\n').next().unwrap_or_default();
