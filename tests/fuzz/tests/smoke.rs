@@ -1,4 +1,5 @@
-//! Each target over its corpus and seeded mutations of it. `HOLM_FUZZ_SEED` and `HOLM_FUZZ_ROUNDS` change what is tried.
+//! Each target over its corpus and seeded mutations of it. `HOLM_FUZZ_TARGET`, `HOLM_FUZZ_SEED` and
+//! `HOLM_FUZZ_ROUNDS` change what is tried.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use holm_fuzz::{TARGETS, Target};
 fn targets() {
     let seed = setting("HOLM_FUZZ_SEED").unwrap_or(SEED);
     let rounds = setting("HOLM_FUZZ_ROUNDS").unwrap_or(ROUNDS);
-    for target in TARGETS {
+    let only = std::env::var("HOLM_FUZZ_TARGET").ok();
+    for target in TARGETS.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
         let corpus = corpus(target.name);
         println!("{}: {} texts, {rounds} mutations, seed {seed}", target.name, corpus.len());
         for (round, input) in corpus.iter().enumerate() {

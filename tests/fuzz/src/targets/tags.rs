@@ -8,6 +8,5 @@ pub(super) fn run(bytes: &[u8]) {
     let fields = fields(bytes);
     for tag in extract_tags(&fields) {
         assert!(!tag.is_empty() && tag.trim() == tag, "{tag:?}");
-        assert!(!tag.contains(','), "{tag:?} is more than one");
     }
 }
