@@ -22,9 +22,8 @@ impl VarySpec {
         let mut names: SmallVec<[HeaderName; 2]> = response
             .get_all(VARY)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
             .collect();
         names.sort_unstable_by(|a: &HeaderName, b| a.as_str().cmp(b.as_str()));
         names.dedup();

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-/// Decodes percent-encoded octets that need no encoding (§2.3), writes the others with capital digits (§2.1), and
-/// removes dot segments (§5.2.4). A path that is in normal form, as nearly all are, is borrowed.
+/// Decodes percent-encoded octets that need no encoding (§2.3), writes the others with capital digits (§2.1), encodes a
+/// percent sign that encodes nothing (§2.4), and removes dot segments (§5.2.4). A path that is in normal form, as nearly all are, is borrowed.
 #[must_use]
 pub fn normalise(path: &str) -> Cow<'_, str> {
     let decoded = if path.contains('%') { decode_unreserved(path) } else { Cow::Borrowed(path) };
@@ -56,7 +56,8 @@ fn decode_unreserved(path: &str) -> Cow<'_, str> {
         out.push_str(&rest[..at]);
         let digits = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(digits) = digits else {
-            out.push('%');
+            // One that encodes nothing is written as what it is: with what is decoded behind it, it might encode something.
+            out.push_str("%25");
             rest = &rest[at + 1..];
             continue;
         };
@@ -109,8 +110,9 @@ mod tests {
         check("/%70rivate/%7e", "/private/~");
         check("/a%2fb%2Fc", "/a%2Fb%2Fc");
         check("/%e2%82%ac", "/%E2%82%AC");
-        check("/100%", "/100%");
-        check("/%zz%4", "/%zz%4");
+        check("/100%", "/100%25");
+        check("/%zz%4", "/%25zz%254");
+        check("/%%32f", "/%252f");
         check("/a/../b", "/b");
         check("/a/./b/.", "/a/b/");
         check("/a/b/..", "/a/");
