@@ -81,6 +81,8 @@ pub enum MissReason {
     VaryMiss,
     /// A purge rejected it.
     Purged,
+    /// A response to an unsafe request rejected it (§4.4), or one that named its cache group (RFC 9875).
+    Invalidated,
 }
 
 impl StaleReason {
@@ -107,6 +109,7 @@ impl MissReason {
             Self::UriMiss => "uri-miss",
             Self::VaryMiss => "vary-miss",
             Self::Purged => "purged",
+            Self::Invalidated => "invalidated",
         }
     }
 
@@ -114,7 +117,7 @@ impl MissReason {
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::UriMiss | Self::Purged => Outcome::UriMiss,
+            Self::UriMiss | Self::Purged | Self::Invalidated => Outcome::UriMiss,
             Self::VaryMiss => Outcome::VaryMiss,
         }
     }

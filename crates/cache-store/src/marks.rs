@@ -166,6 +166,11 @@ impl Marks {
         object.soft_since().map_or(Standing::Live, |since| Standing::Soft { since })
     }
 
+    /// Is it a local invalidation, rather than a purge, that rejects the object?
+    pub fn is_invalidated<M>(&self, object: &Object<M>) -> bool {
+        self.inner.read().local.concern(object.scope(), object.checked().1)
+    }
+
     /// A fetch begins: marks newer than now are kept until the guard is dropped.
     pub fn begin_fill(self: &Arc<Self>) -> FillGuard {
         let mut inner = self.inner.write();

@@ -57,6 +57,9 @@ impl Node {
     /// What the purge marks leave of an object.
     fn stand(&self, key: CacheKey, object: CachedObject) -> Found {
         let soft_since = match self.marks.standing_of(&object) {
+            Standing::Hard if self.marks.is_invalidated(&object) => {
+                return Found::Nothing(key, MissReason::Invalidated);
+            }
             Standing::Hard => return Found::Nothing(key, MissReason::Purged),
             Standing::Soft { since } => Some(since),
             Standing::Live => None,
