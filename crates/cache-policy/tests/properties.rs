@@ -93,7 +93,7 @@ proptest! {
                 let most = window(&response, &rule).max(wanted(&asked, "max_stale"));
                 prop_assert!(staleness.is_some_and(|past| past <= most), "{staleness:?} {most} {meta:?}");
             }
-            Verdict::Revalidate(_) | Verdict::Fetch(_) => {}
+            Verdict::Revalidate(_) => {}
         }
         if meta.usable_on_error(&request, now, since) {
             let most = window(&response, &rule).max(wanted(&asked, "stale_if_error"));
