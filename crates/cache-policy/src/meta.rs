@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::cache_status::Outcome;
 use crate::directives::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{self, TtlRule};
+use crate::storing::varies_by_anything;
 use crate::validate;
 
 /// When a response was asked for and when its head came.
@@ -233,7 +234,8 @@ impl StoredMeta {
             combined.remove(http::header::AGE);
         }
         let mut directives = ResponseDirectives::parse(&combined);
-        directives.no_cache |= directives.private || (directives.no_store && !directives.must_understand);
+        let forbidden = directives.private || (directives.no_store && !directives.must_understand);
+        directives.no_cache |= forbidden || varies_by_anything(&combined);
         Self::new(self.status, &directives, &combined, rule, times)
     }
 
