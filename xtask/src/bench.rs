@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: measurements side by side with a peer, in one run, in turn.
+//! `cargo xtask bench`: measurements side by side with a peer, in one run, in turn; and of single decisions.
 
 mod hit;
 mod peers;
+mod policy;
 mod rate;
 
 use anyhow::Result;
@@ -14,11 +15,14 @@ pub(crate) use self::hit::HitArgs;
 pub(crate) enum Bench {
     /// Cached hits per second on one core, beside nginx's proxy_cache
     Hit(HitArgs),
+    /// What the policy does for every hit: time, allocations, instructions
+    Policy,
 }
 
 /// Measures.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Hit(args) => hit::run(args),
+        Bench::Policy => policy::run(),
     }
 }

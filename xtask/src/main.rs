@@ -4,6 +4,7 @@ mod bench;
 mod clock;
 mod codegen;
 mod command;
+mod conformance;
 mod demo;
 mod interrupt;
 mod repo;
@@ -34,9 +35,12 @@ enum Task {
     Test,
     /// The same as `test`
     Ci,
+    /// Run a public test-suite against what is built
+    #[command(subcommand)]
+    Conformance(conformance::Conformance),
     /// The house rules: import table, module docs, lengths, lock files
     Tidy,
-    /// Measure side by side with a peer
+    /// Measure, side by side with a peer or what single decisions cost
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Write the generated references anew
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo(args) => demo::run(&args),
         Task::Test | Task::Ci => suites::run(),
+        Task::Conformance(suite) => conformance::run(&suite),
         Task::Tidy => tidy::run(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Codegen => codegen::run(),

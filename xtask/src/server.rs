@@ -30,14 +30,36 @@ impl Server {
 
     /// Starts a server that says where it is in one line of JSON, and waits for that line.
     pub(crate) fn start_ready(name: &str, command: &mut Command, log: &Path) -> Result<(Self, Value)> {
+        let (server, line) = Self::start_telling(name, command, log)?;
+        let ready = serde_json::from_str(&line).with_context(|| format!("{name} printed no JSON but: {line}"))?;
+        Ok((server, ready))
+    }
+
+    /// Starts a server that says where it is in one line, and waits for that line.
+    pub(crate) fn start_telling(name: &str, command: &mut Command, log: &Path) -> Result<(Self, String)> {
         let mut server = Self::start(name, command.stdout(Stdio::piped()), log)?;
         let stdout = server.child.stdout.take().context("invariant: stdout is piped")?;
         let line = first_line(stdout).recv_timeout(READY_WITHIN).unwrap_or_default();
-        match serde_json::from_str(&line) {
-            Ok(ready) => Ok((server, ready)),
-            Err(_) if line.is_empty() => bail!("{name} did not become ready\n{}", server.last_words()),
-            Err(_) => bail!("{name} printed no JSON but: {line}"),
+        if line.is_empty() {
+            bail!("{name} did not become ready\n{}", server.last_words());
         }
+        Ok((server, line))
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// It did not end well, or not in time, and was ended.
+    pub(crate) fn finish(mut self, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            match self.has_ended() {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("{} ended with {status}\n{}", self.name, self.last_words()),
+                None => thread::sleep(POLL),
+            }
+        }
+        bail!("{} has not ended within {} s\n{}", self.name, within.as_secs(), self.last_words())
     }
 
     /// Its process.

@@ -11,14 +11,17 @@ use std::io::Write as _;
 use anyhow::{Context as _, Result};
 
 use crate::clock::Clock;
+use crate::conformance;
 
 pub(crate) use self::python::interpreter as python;
+pub(crate) use self::wasm::check_pure_crates;
 
 /// Runs every step; each prints one line.
 pub(crate) fn run() -> Result<()> {
     step("system packages", || system::install(system::TOOLS))?;
     step("cargo-nextest", tools::nextest)?;
     step("Python clients", python::install)?;
+    step("http-cache-tests", conformance::install)?;
     let mut target = None;
     step("wasm32-wasip2", || {
         let found = wasm::WasmTarget::find_or_install()?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::clock::Clock;
 use crate::command::{self, cargo};
-use crate::{demo, setup, tidy};
+use crate::{conformance, demo, setup, tidy};
 
 /// A part of the run.
 struct Suite {
@@ -43,12 +43,12 @@ pub(crate) fn run() -> Result<()> {
         result.with_context(|| format!("suite `{}`", suite.name))?;
         took.push((suite, clock.minutes()));
     }
-    println!("\n{:<10}{:>9}{:>9}", "suite", "minutes", "budget");
+    println!("\n{:<12}{:>9}{:>9}", "suite", "minutes", "budget");
     for (suite, minutes) in &took {
         let over = if *minutes > suite.budget_minutes { "  over budget" } else { "" };
-        println!("{:<10}{minutes:>9.1}{:>9.0}{over}", suite.name, suite.budget_minutes);
+        println!("{:<12}{minutes:>9.1}{:>9.0}{over}", suite.name, suite.budget_minutes);
     }
-    println!("{:<10}{:>9.1}{BUDGET_MINUTES:>9.0}", "all", all.minutes());
+    println!("{:<12}{:>9.1}{BUDGET_MINUTES:>9.0}", "all", all.minutes());
     println!("{summary}");
     Ok(())
 }
@@ -69,6 +69,8 @@ const SUITES: &[Suite] = &[
         run: Run::Cargo(&["build", "--workspace", "--bins", "--tests", "--locked"]),
     },
     Suite { name: "demo", budget_minutes: 1.0, run: Run::Function(demo::tour) },
+    Suite { name: "wasm", budget_minutes: 1.0, run: Run::Function(setup::check_pure_crates) },
+    Suite { name: "conformance", budget_minutes: 3.0, run: Run::Function(conformance::http_cache_of_build) },
     Suite { name: "tests", budget_minutes: 8.0, run: Run::Tests },
 ];
 

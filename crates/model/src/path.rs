@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-/// Decodes percent-encoded octets that need no encoding (§2.3), writes the others with capital digits (§2.1), and
-/// removes dot segments (§5.2.4). A path that is in normal form, as nearly all are, is borrowed.
+/// Decodes percent-encoded octets that need no encoding (§2.3), writes the others with capital digits (§2.1), encodes a
+/// percent sign that encodes nothing (§2.4), and removes dot segments (§5.2.4). A path that is in normal form, as nearly all are, is borrowed.
 #[must_use]
 pub fn normalise(path: &str) -> Cow<'_, str> {
     let decoded = if path.contains('%') { decode_unreserved(path) } else { Cow::Borrowed(path) };
@@ -29,6 +29,26 @@ pub fn hides_structure(path: &str) -> bool {
     })
 }
 
+/// Does it hold a dot segment, or an end, for readers that see more in it than RFC 3986 does? Some decode slashes, some
+/// take a backslash for one, some cut a segment at its semicolon, some end at a NUL: for them the path of a route that
+/// caches everything, or guards nothing, would lead to a page of another route. `path` is in normal form.
+#[must_use]
+pub fn climbs(path: &str) -> bool {
+    if path.contains("%00") {
+        return true;
+    }
+    if !path.contains([';', '\\', '%']) {
+        return false;
+    }
+    let separators = ["%2F", "%5C"];
+    let mut segments = path.split(['/', '\\']).flat_map(|part| split_each(part, separators));
+    segments.any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
+}
+
+fn split_each<'a>(text: &'a str, [one, other]: [&'static str; 2]) -> impl Iterator<Item = &'a str> {
+    text.split(one).flat_map(move |part| part.split(other))
+}
+
 fn decode_unreserved(path: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;
@@ -36,7 +56,8 @@ fn decode_unreserved(path: &str) -> Cow<'_, str> {
         out.push_str(&rest[..at]);
         let digits = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(digits) = digits else {
-            out.push('%');
+            // One that encodes nothing is written as what it is: with what is decoded behind it, it might encode something.
+            out.push_str("%25");
             rest = &rest[at + 1..];
             continue;
         };
@@ -89,8 +110,9 @@ mod tests {
         check("/%70rivate/%7e", "/private/~");
         check("/a%2fb%2Fc", "/a%2Fb%2Fc");
         check("/%e2%82%ac", "/%E2%82%AC");
-        check("/100%", "/100%");
-        check("/%zz%4", "/%zz%4");
+        check("/100%", "/100%25");
+        check("/%zz%4", "/%25zz%254");
+        check("/%%32f", "/%252f");
         check("/a/../b", "/b");
         check("/a/./b/.", "/a/b/");
         check("/a/b/..", "/a/");
@@ -99,6 +121,26 @@ mod tests {
         check("/a/.well-known/..x", "/a/.well-known/..x");
         check("//a//b", "//a//b");
         check("*", "*");
+    }
+
+    #[test]
+    fn what_climbs() {
+        let check = |path: &str, climbs: bool| assert_eq!(super::climbs(&normalise(path)), climbs, "{path}");
+        check("/a/b;c=d/e.css", false);
+        check("/@scope%2fname", false);
+        check("/a%2f..b", false);
+        check("/a/../b", false);
+        check("/a\\b", false);
+        check("/100%", false);
+        check("/assets/..%2faccount", true);
+        check("/assets/%2e%2e%2Faccount", true);
+        check("/assets%2f..%2faccount", true);
+        check("/assets/..%5caccount", true);
+        check("/assets/..\\account", true);
+        check("/assets/..;/account", true);
+        check("/assets/..;x=y/account", true);
+        check("/assets/.;/account", true);
+        check("/account%00.css", true);
     }
 
     #[test]

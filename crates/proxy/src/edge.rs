@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, strip_hop_by_hop};
-use holm_model::ids::Seq;
 use holm_model::path;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
@@ -34,7 +33,7 @@ pub struct EdgeService {
 }
 
 /// A refusal before any route was found.
-type Refusal = (StatusCode, &'static str);
+pub(crate) type Refusal = (StatusCode, &'static str);
 
 impl EdgeService {
     /// Over this node, counting in this worker's shard. Clients that came by TLS over TCP are told of HTTP/3 on
@@ -68,9 +67,8 @@ impl EdgeService {
                 Box::pin(self.handle(handler, request, call)).await
             }
             (None, Some(content)) => {
-                let (authority, listener, sender_applied) = (&authority, &Listener::new(interims), Seq::ZERO);
-                let target =
-                    Target { site: &site, route, content, scheme, authority, client, listener, sender_applied };
+                let listener = Listener::new(interims);
+                let target = Target::of_client(&site, (route, content), scheme, &authority, (client, &listener));
                 self.node.respond(target, request).await
             }
             (None, None) => return Ok(self.no_route(&site, begun)),
@@ -171,9 +169,9 @@ impl Node {
         enter(&mut request);
         request.headers_mut().remove(UPGRADE);
         // A handler is told of final responses only.
-        let (nowhere, site, client, sender_applied) = (Interims::nowhere(), &call.site, call.client, Seq::ZERO);
-        let listener = &Listener::new(&nowhere);
-        let target = Target { site, route, content, scheme, authority: &authority, client, listener, sender_applied };
+        let nowhere = Interims::nowhere();
+        let listener = Listener::new(&nowhere);
+        let target = Target::of_client(&call.site, (route, content), scheme, &authority, (call.client, &listener));
         let Reply { mut response, report, .. } = self.respond(target, request).await;
         strip_for_client(response.headers_mut());
         Ok(with_status(response, &report))
@@ -190,10 +188,12 @@ impl HandlerCall {
 }
 
 /// Makes a client's request one that may be looked up and sent on. Gives the connection, if it asks to leave HTTP.
-fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
+pub(crate) fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
     // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
     let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
+    let method = request.method().clone();
     let headers = request.headers_mut();
+    forward::remove_method_overrides(&method, headers);
     let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE)).filter(|value| may_upgrade(value)).cloned();
     // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
     strip_connection_listed(headers);
@@ -214,7 +214,7 @@ fn may_upgrade(protocol: &HeaderValue) -> bool {
 }
 
 /// Refuses what no route is for, and brings the path to its normal form: routes, keys, purges and origins see that one.
-fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
+pub(crate) fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     match *request.method() {
         Method::CONNECT | Method::TRACE => return Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
         Method::OPTIONS if request.uri().path() == "*" => return Err((StatusCode::NO_CONTENT, "options")),
@@ -223,10 +223,14 @@ fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err((StatusCode::BAD_REQUEST, "scheme"));
     }
-    let Cow::Owned(path) = path::normalise(request.uri().path()) else { return Ok(()) };
+    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
+    let path = path::normalise(request.uri().path());
+    if path::climbs(&path) {
+        return Err(invalid);
+    }
+    let Cow::Owned(path) = path else { return Ok(()) };
     let target = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
     parts.path_and_query = Some(target.try_into().map_err(|_| invalid)?);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| invalid)?;
     Ok(())
@@ -250,11 +254,28 @@ fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> 
     response
 }
 
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets() {
+        let check = |target: &str, expected: Result<&str, Refusal>| {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = target.parse().expect("a URI");
+            let checked = check_target(&mut request).map(|()| request.uri().to_string());
+            assert_eq!(checked.as_deref().map_err(|refusal| *refusal), expected, "{target}");
+        };
+        let invalid = Err((StatusCode::BAD_REQUEST, "target-invalid"));
+        check("/a/../b?c=%7e", Ok("/b?c=%7e"));
+        check("http://a.example/%7e", Ok("http://a.example/~"));
+        check("/assets/..%2faccount", invalid);
+        check("/assets/..;/account", invalid);
+        check("/account%00.css", invalid);
+        check("ftp://a.example/", Err((StatusCode::BAD_REQUEST, "scheme")));
+    }
 
     #[test]
     fn what_may_leave_http() {

@@ -3,21 +3,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use holm_cache_policy::{CacheKey, strip_for_client, strip_hop_by_hop};
-use holm_cache_store::{FillGuard, Object, Scope, Standing};
-use holm_model::ids::Seq;
-use holm_model::manifest::CacheRule;
+use holm_cache_store::Standing;
 use holm_transport::body::Body;
 use holm_transport::interim::{Interim, InterimSender, Interims, MAX_INTERIMS, OnInterim};
-use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, LINK, REFERRER_POLICY};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, LINK, REFERRER_POLICY};
 use http::{Method, Request, StatusCode};
 use parking_lot::Mutex;
 
-use crate::fill::weight;
+use crate::hop::Answer;
 use crate::internal;
 use crate::node::{Node, Role, Target};
-use crate::stored::Stored;
+use crate::stored::{Aside, Stored};
+use crate::storing::Storing;
 
 /// The client of one request, as one that may be told something before its answer. It costs nothing until it is.
 #[derive(Debug)]
@@ -130,14 +128,6 @@ impl Audience {
     }
 }
 
-/// Where the hints of one fetch belong.
-pub(crate) struct Place<'a> {
-    pub(crate) key: CacheKey,
-    pub(crate) scope: &'a Scope,
-    pub(crate) as_of: Seq,
-    pub(crate) guard: &'a FillGuard,
-}
-
 impl Node {
     /// The client of a request that has to wait: it is told at once of the hints that are remembered.
     pub(crate) fn hearer<'a>(&self, target: &Target<'a>, request: &Request<Body>) -> &'a Hearer {
@@ -152,64 +142,38 @@ impl Node {
     }
 
     fn recall_hints(&self, primary: CacheKey) -> Option<HeaderMap> {
-        let object = self.memory.get(hints_key(primary))?;
+        let object = self.memory.get(Aside::Hints.of(primary))?;
         match object.meta() {
             Stored::EarlyHints(hints) if self.marks.standing_of(&object) == Standing::Live => Some(hints.clone()),
             _ => None,
         }
     }
 
-    /// Keeps the hints that came before a final response, or forgets them if a success came without any.
-    pub(crate) fn settle_hints(&self, place: &Place<'_>, hints: Option<HeaderMap>, status: StatusCode) {
-        let key = hints_key(place.key);
-        match hints {
-            Some(_) if status.is_client_error() || status.is_server_error() => {}
-            // What was purged meanwhile would only be in the way.
-            Some(_) if self.marks.standing(place.scope, place.as_of) == Standing::Hard => {}
-            Some(hints) => {
-                let object = Object::new(Stored::EarlyHints(hints), Bytes::new(), place.scope.clone(), place.as_of);
-                let weight = weight(&object);
-                if let Err(refused) = self.memory.insert(key, Arc::new(object), weight, place.guard) {
-                    tracing::debug!(%refused, "early hints were not kept");
-                }
-            }
-            None if status.is_success() => self.memory.remove(key),
-            // A 304 or an error says nothing of them.
-            None => {}
-        }
-    }
-
     /// Tells a client of the interim responses to a request that is sent for it alone.
-    pub(crate) fn hear_alone(&self, target: &Target<'_>, request: &mut Request<Body>, as_of: Seq) -> Alone {
+    pub(crate) fn hear_alone(self: &Arc<Self>, target: &Target<'_>, request: &mut Request<Body>) -> Alone {
         let audience = Arc::new(Audience::default());
         audience.begin(self.hearer(target, request));
         audience.attend(request, self.role);
-        let remembers = *request.method() == Method::GET && may_remember(&target.route.rule, request.headers());
-        let place = remembers.then(|| (target.key(request), target.scope(request), as_of, self.marks.begin_fill()));
-        Alone { audience, place }
+        let remembers = *request.method() == Method::GET && target.route.rule.early_hints;
+        Alone { audience, storing: remembers.then(|| Storing::begin(self, target, request)) }
     }
 }
 
 /// A client that waits for a fetch of its own.
 pub(crate) struct Alone {
     audience: Arc<Audience>,
-    place: Option<(CacheKey, Scope, Seq, FillGuard)>,
+    storing: Option<Storing>,
 }
 
 impl Alone {
     /// The final head is here.
-    pub(crate) fn end(self, node: &Node, status: StatusCode) {
+    pub(crate) fn end(self, answer: Answer) -> Answer {
         let hints = self.audience.close();
-        if let Some((key, scope, as_of, guard)) = &self.place {
-            let place = Place { key: *key, scope, as_of: *as_of, guard };
-            node.settle_hints(&place, hints, status);
+        if let Some(storing) = &self.storing {
+            storing.settle_hints(hints, answer.response.status());
         }
+        answer
     }
-}
-
-/// May the hints that this request brings be given to other clients?
-pub(crate) fn may_remember(rule: &CacheRule, request: &HeaderMap) -> bool {
-    rule.early_hints && !request.contains_key(AUTHORIZATION)
 }
 
 /// What the next one may see of an interim response.
@@ -233,13 +197,5 @@ fn hints(headers: &HeaderMap) -> HeaderMap {
     hints
 }
 
-/// Beside the responses of the same URL.
-const fn hints_key(primary: CacheKey) -> u128 {
-    primary.0 ^ HINTS_MASK
-}
-
 /// <https://html.spec.whatwg.org/multipage/semantics.html#early-hints>: links, and the policies that they come under.
 const HINTS: [HeaderName; 3] = [LINK, CONTENT_SECURITY_POLICY, REFERRER_POLICY];
-
-/// Any pattern will do: keys are hashes.
-const HINTS_MASK: u128 = 0x6561_726c_795f_6869_6e74_735f_7631_3033;

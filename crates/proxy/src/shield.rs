@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use holm_cache_policy::Outcome;
+use holm_cache_policy::{Outcome, is_query};
 use holm_model::ids::Seq;
 use holm_model::limits::AS_OF_WAIT;
 use holm_telemetry::{Shard, Tier};
@@ -22,6 +22,7 @@ use crate::interim::Listener;
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
+use crate::respond::bypass_reason;
 use crate::tunnel;
 
 /// Answers the requests of edges; one for each worker. Its listener must demand a certificate of the cluster.
@@ -61,6 +62,7 @@ impl ShieldService {
             authority,
             client: client(&request),
             listener: &Listener::new(interims),
+            content_digest: None,
             sender_applied: envelope.applied,
         };
         let reply = self.reply(&target, request).await;
@@ -70,7 +72,8 @@ impl ShieldService {
 
     /// From the cache only if this tier's look-ups see every purge that the sender's do.
     async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
-        let looked_up = self.node.bypass_reason(target, &request).is_none();
+        // The content of a QUERY is not read yet.
+        let looked_up = is_query(request.method()) || bypass_reason(&target.route.rule, &request).is_none();
         if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
             return self.node.respond(*target, request).await;
         }
@@ -78,7 +81,7 @@ impl ShieldService {
     }
 
     fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {
-        let Reply { mut response, report, as_of, error } = reply;
+        let Reply { mut response, report, as_of, error, aged } = reply;
         if let Some(incoming) = in_tunnel
             && response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = response.extensions_mut().remove::<Upgrade>()
@@ -89,6 +92,9 @@ impl ShieldService {
             *response.body_mut() = tunnel::body_over_io(incoming, upgrade);
         }
         internal::write_as_of(response.headers_mut(), as_of);
+        if aged {
+            response.headers_mut().insert(internal::AGED, HeaderValue::from_static("1"));
+        }
         if let Some(reason) = error {
             response.headers_mut().insert(internal::REASON, HeaderValue::from_static(reason));
         }

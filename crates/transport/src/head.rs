@@ -7,8 +7,8 @@ mod scan;
 
 pub(crate) use self::guard::Guard;
 pub(crate) use self::refusal::Refusal;
-pub use self::scan::is_valid_host;
 pub(crate) use self::scan::lists;
+pub use self::scan::{head_end, is_valid_host};
 
 #[cfg(test)]
 mod tests;

@@ -17,4 +17,4 @@ mod testing;
 pub mod tls;
 pub mod workers;
 
-pub use self::head::is_valid_host;
+pub use self::head::{head_end, is_valid_host};

@@ -41,6 +41,7 @@ pub(crate) const TOOLS: &[Need] = &[
     Need { sign: Sign::Program("h2load"), package: "nghttp2-client" },
     Need { sign: Sign::Program("nginx"), package: "nginx-light" },
     Need { sign: Sign::Program("node"), package: "nodejs" },
+    Need { sign: Sign::Program("npm"), package: "npm" },
     Need { sign: Sign::Program("openssl"), package: "openssl" },
     Need { sign: Sign::Program("python3"), package: "python3" },
     Need { sign: Sign::PythonModules("ensurepip, venv"), package: "python3-venv" },

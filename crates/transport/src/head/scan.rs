@@ -1,6 +1,7 @@
 //! One request head: where it ends, how its body is framed, or why it is refused.
 
 use std::mem::MaybeUninit;
+use std::net::Ipv6Addr;
 
 use holm_model::limits::{MAX_HEAD_BYTES, MAX_HEADERS, MAX_URI_BYTES};
 
@@ -43,6 +44,17 @@ pub(crate) fn scan(bytes: &[u8]) -> Scanned {
         Err(httparse::Error::TooManyHeaders) => refused(431, "too-many-fields"),
         Err(httparse::Error::Version) if names_version(bytes) => refused(505, "http-version"),
         Err(_) => refused(400, "malformed-head"),
+    }
+}
+
+/// Where the request head that these bytes begin with ends, or the status and reason with which it is refused; nothing while
+/// more is needed to tell.
+#[must_use]
+pub fn head_end(bytes: &[u8]) -> Option<Result<usize, (u16, &'static str)>> {
+    match scan(bytes) {
+        Scanned::Partial => None,
+        Scanned::Complete(length, _) => Some(Ok(length)),
+        Scanned::Refused(refusal) => Some(Err((refusal.status, refusal.reason))),
     }
 }
 
@@ -127,21 +139,27 @@ impl Facts {
 /// request to us lacks.
 #[must_use]
 pub fn is_valid_host(value: &[u8]) -> bool {
-    let (host, port) = match value {
+    let (name_fits, port) = match value {
         [b'[', rest @ ..] => match rest.iter().position(|b| *b == b']') {
-            Some(end) => (&value[..end + 2], &value[end + 2..]),
+            Some(end) => (is_ipv6(&rest[..end]), &rest[end + 1..]),
             None => return false,
         },
-        _ => value.iter().position(|b| *b == b':').map_or((value, &[][..]), |at| value.split_at(at)),
+        _ => {
+            let (name, port) = value.iter().position(|b| *b == b':').map_or((value, &[][..]), |at| value.split_at(at));
+            let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+            (!name.is_empty() && name.len() <= MAX_HOST && name.iter().all(fits), port)
+        }
     };
-    let literal = host.first() == Some(&b'[');
-    let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_') || literal && b"[]:".contains(b);
     let port_fits = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    !host.is_empty() && host.len() <= MAX_HOST && host.iter().all(fits) && port_fits
+    name_fits && port_fits
+}
+
+fn is_ipv6(literal: &[u8]) -> bool {
+    std::str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Is the token in this comma-separated list?

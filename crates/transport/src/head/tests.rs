@@ -76,6 +76,8 @@ fn hosts() {
     check("a@b", false);
     check("[::1", false);
     check("[::1]x", false);
+    check("[20[2001:db8::1]:443", false);
+    check("[]", false);
     check("a:123456", false);
 }
 

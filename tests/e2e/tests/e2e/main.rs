@@ -10,6 +10,7 @@ mod handlers;
 mod interim;
 mod life;
 mod origins;
+mod poisoning;
 mod refusals;
 mod streams;
 mod tls;

@@ -1,0 +1,36 @@
+//! All targets.
+
+use super::{conditional, directives, head, key, manifest, path, range, storing, tags, vary};
+
+/// A parser and what must hold of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, and that of its corpus.
+    pub name: &'static str,
+    /// Panics if something does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// The target of this name.
+#[must_use]
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().find(|target| target.name == name).copied()
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "conditional", run: conditional::run },
+    Target { name: "head", run: head::run },
+    Target { name: "host", run: head::host },
+    Target { name: "key", run: key::run },
+    Target { name: "manifest", run: manifest::run },
+    Target { name: "path", run: path::run },
+    Target { name: "range", run: range::run },
+    Target { name: "request-directives", run: directives::request },
+    Target { name: "response-directives", run: directives::response },
+    Target { name: "selector", run: key::selector },
+    Target { name: "storing", run: storing::run },
+    Target { name: "tags", run: tags::run },
+    Target { name: "targeted", run: directives::targeted },
+    Target { name: "vary", run: vary::run },
+];

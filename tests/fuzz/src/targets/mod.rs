@@ -1,0 +1,15 @@
+//! The targets, by the noun that they parse.
+
+mod conditional;
+mod directives;
+mod head;
+mod key;
+mod list;
+mod manifest;
+mod path;
+mod range;
+mod storing;
+mod tags;
+mod vary;
+
+pub use self::list::{TARGETS, Target, target};

@@ -1,0 +1,17 @@
+//! `Range` and `If-Range`. RFC 9110 §14. Parts: length, request fields, stored fields.
+
+use holm_cache_policy::{RangeSelection, select_range};
+use http::header::RANGE;
+
+use crate::input::{fields, parts};
+
+pub(super) fn run(bytes: &[u8]) {
+    let [length, request, stored] = parts(bytes);
+    let length = std::str::from_utf8(length).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(10);
+    let (mut request, stored) = (fields(request), fields(stored));
+    if let RangeSelection::Part { first, last } = select_range(&request, &stored, length) {
+        assert!(first <= last && last < length, "{first}-{last} of {length}");
+    }
+    request.remove(RANGE);
+    assert_eq!(select_range(&request, &stored, length), RangeSelection::Whole, "no range");
+}

@@ -1,0 +1,42 @@
+//! `Vary` and the fields that it names. RFC 9111 §4.1. Parts: request fields, response fields.
+
+use holm_cache_policy::VarySpec;
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderMap, HeaderName, VARY};
+
+use crate::input::{fields, joined, parts, quotes};
+use crate::subject::selecting;
+
+pub(super) fn run(bytes: &[u8]) {
+    let [request, response] = parts(bytes);
+    let (request, response) = (fields(request), fields(response));
+    let spec = VarySpec::of(&response);
+    assert_eq!(VarySpec::of(&joined(&response, &VARY)), spec, "lines of Vary");
+    let Some(spec) = spec else { return };
+    let values = selecting(&spec, &request);
+    assert_eq!(selecting(&spec, &request), values);
+    let mut more = request.clone();
+    let unnamed = HeaderName::from_static("x-unnamed");
+    if !spec.names(&unnamed) {
+        more.insert(unnamed, HeaderValue::from_static("1"));
+        assert_eq!(selecting(&spec, &more), values, "a field that is not named");
+    }
+    for name in [ACCEPT_ENCODING, ACCEPT_LANGUAGE] {
+        let same = joined(&request, &name);
+        if request.contains_key(&name) && !quotes(&request) {
+            assert_eq!(selecting(&spec, &same), values, "lines of {name}");
+            assert_eq!(selecting(&spec, &spaced(&same, &name)), values, "spaces in {name}");
+        }
+    }
+}
+
+/// With more space around its commas.
+fn spaced(fields: &HeaderMap, name: &HeaderName) -> HeaderMap {
+    let mut fields = fields.clone();
+    let value = fields.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    let members: Vec<&[u8]> = value.split(|byte| *byte == b',').collect();
+    if let Ok(value) = HeaderValue::from_bytes(&members.join(&b" ,\t "[..])) {
+        fields.insert(name.clone(), value);
+    }
+    fields
+}
