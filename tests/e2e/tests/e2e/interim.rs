@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use holm_e2e::{Gate, HintingOrigin, Holm, Origin, Protocol, Response, ask, get, head};
+use holm_e2e::{Gate, HintingOrigin, Holm, Origin, Protocol, Response, ask, built_wasm, get, head};
 
 const CSS: &str = "</a.css>; rel=preload; as=style";
 
@@ -101,6 +101,26 @@ fn an_origin_that_does_not_stop_hinting() {
         // Each is the same as the one before: one is enough.
         assert_eq!(heard(&response), "103 link=x", "{}", response.show());
     }
+}
+
+#[test]
+fn handlers_are_told_of_answers_only() {
+    let origin = Origin::start(|_, exchange| {
+        exchange.head(103, &[("link", CSS)])?;
+        exchange.reply(200, &[("content-type", "application/json")], "{}")
+    });
+    let holm = Holm::with_manifest(&format!(
+        "name = \"shop\"\nhosts = [\"*\"]\n[[routes]]\npath = \"/api/*\"\nhandler = \"api\"\n\
+         [[routes]]\npath = \"/*\"\norigin = \"web\"\n[handlers.api]\ncomponent = \"{}\"\n\
+         [origins.web]\nendpoints = [\"{}\"]\n",
+        built_wasm("shop/api", "api.wasm").display(),
+        origin.url()
+    ));
+    for protocol in Protocol::VERSIONS {
+        let response = holm.ask(&get("/api/offer").over(protocol)).expect(200);
+        assert_eq!(heard(&response), "", "{}", response.show());
+    }
+    assert!(origin.asked("/origin/price") > 0);
 }
 
 #[test]
