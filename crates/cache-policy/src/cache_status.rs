@@ -20,7 +20,11 @@ pub enum Outcome {
     Miss,
     /// A stored response had to be confirmed or replaced.
     Stale,
-    /// The cache is not used for such a request (method, body, route).
+    /// Parts of the response were stored, and not what the request wants.
+    Partial,
+    /// The request's method asks to be passed on.
+    Method,
+    /// The cache is not used for such a request (body, route, preconditions).
     Bypass,
     /// The request's own directives forbade the stored response.
     Request,
@@ -31,13 +35,15 @@ pub enum Outcome {
 }
 
 /// Every outcome, in the order of the documentation.
-pub const OUTCOMES: [Outcome; 10] = [
+pub const OUTCOMES: [Outcome; 12] = [
     Outcome::Hit,
     Outcome::HitStale,
     Outcome::UriMiss,
     Outcome::VaryMiss,
     Outcome::Miss,
     Outcome::Stale,
+    Outcome::Partial,
+    Outcome::Method,
     Outcome::Bypass,
     Outcome::Request,
     Outcome::Handler,
@@ -55,6 +61,8 @@ impl Outcome {
             Self::VaryMiss => "vary-miss",
             Self::Miss => "miss",
             Self::Stale => "stale",
+            Self::Partial => "partial",
+            Self::Method => "method",
             Self::Bypass => "bypass",
             Self::Request => "request",
             Self::Handler => "handler",

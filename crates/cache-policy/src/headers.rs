@@ -7,8 +7,9 @@ use http::header::{
 };
 use smallvec::SmallVec;
 
-use crate::directives::{CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL};
 use crate::meta::StoredMeta;
+use crate::surrogate::SURROGATE_CONTROL;
+use crate::targeted::{CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL};
 
 /// RFC 9110 §7.6.1: removes what `Connection` lists, and `Connection` itself.
 pub fn strip_connection_listed(headers: &mut HeaderMap) {
@@ -81,7 +82,6 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
-const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
 const HOP_BY_HOP: [HeaderName; 8] =
     [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];

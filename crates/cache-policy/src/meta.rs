@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::cache_status::Outcome;
 use crate::directives::{RequestDirectives, ResponseDirectives};
-use crate::freshness;
+use crate::freshness::{self, TtlRule};
 use crate::validate;
 
 /// When a response was asked for and when its head came.
@@ -27,6 +27,10 @@ pub struct StoredMeta {
     received: Timestamp,
     initial_age: Duration,
     lifetime: Duration,
+    /// The rule of the route that made the lifetime what it is.
+    ttl_rule: Option<TtlRule>,
+    /// Does not change while it is fresh (RFC 8246).
+    immutable: bool,
     /// Must be confirmed before each use (`no-cache`).
     always_validate: bool,
     /// Must not be served stale, come what may.
@@ -47,8 +51,6 @@ pub enum Verdict {
     ServeStale(StaleReason),
     /// Ask the origin whether it is still good.
     Revalidate(StaleReason),
-    /// It is of no use for this request.
-    Fetch(MissReason),
 }
 
 /// Why a stored response is stale, or is served although it is.
@@ -79,6 +81,8 @@ pub enum MissReason {
     VaryMiss,
     /// A purge rejected it.
     Purged,
+    /// A response to an unsafe request rejected it (§4.4), or one that named its cache group (RFC 9875).
+    Invalidated,
 }
 
 impl StaleReason {
@@ -105,6 +109,7 @@ impl MissReason {
             Self::UriMiss => "uri-miss",
             Self::VaryMiss => "vary-miss",
             Self::Purged => "purged",
+            Self::Invalidated => "invalidated",
         }
     }
 
@@ -112,7 +117,7 @@ impl MissReason {
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::UriMiss | Self::Purged => Outcome::UriMiss,
+            Self::UriMiss | Self::Purged | Self::Invalidated => Outcome::UriMiss,
             Self::VaryMiss => Outcome::VaryMiss,
         }
     }
@@ -134,7 +139,9 @@ impl StoredMeta {
             status,
             received: times.received,
             initial_age: freshness::initial_age(headers, times),
-            lifetime: lifetime.map_or(Duration::ZERO, |(lifetime, _)| lifetime),
+            lifetime: lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration),
+            ttl_rule: lifetime.and_then(|lifetime| lifetime.rule),
+            immutable: directives.immutable,
             always_validate: directives.no_cache,
             // §4.2.4: a shared cache must not serve stale under these.
             never_stale: directives.must_revalidate || directives.proxy_revalidate || directives.no_cache,
@@ -157,6 +164,12 @@ impl StoredMeta {
         whole(self.lifetime).saturating_sub(whole(self.age(now)))
     }
 
+    /// The name of the route's rule that made its lifetime what it is; `None` where the response's own counts.
+    #[must_use]
+    pub fn ttl_rule(&self) -> Option<&'static str> {
+        self.ttl_rule.map(TtlRule::as_str)
+    }
+
     /// §4: may this stored response answer the request at `now`? `soft_since` is when a soft purge made it stale.
     #[must_use]
     pub fn verdict(&self, request: &RequestDirectives, now: Timestamp, soft_since: Option<Timestamp>) -> Verdict {
@@ -164,10 +177,15 @@ impl StoredMeta {
         if self.always_validate {
             return Verdict::Revalidate(StaleReason::NoCache);
         }
-        if request.no_cache || request.max_age.is_some_and(|most| age > Duration::from_secs(most)) {
+        let staleness = self.staleness(age, now, soft_since);
+        // RFC 8246 §2: a fresh immutable response is not to be confirmed unless the client signals that it has to be,
+        // for which `no-cache`, a forced reload, is the RFC's example. An ordinary reload sends `max-age=0`, and gets
+        // what it would get anyhow: the origin has said that nothing else comes until then.
+        let unchanging = self.immutable && staleness.is_none();
+        let too_old = request.max_age.is_some_and(|most| age > Duration::from_secs(most)) && !unchanging;
+        if request.no_cache || too_old {
             return Verdict::Revalidate(StaleReason::Request);
         }
-        let staleness = self.staleness(age, now, soft_since);
         let Some((staleness, reason)) = staleness else {
             let needed = request.min_fresh.map_or(Duration::ZERO, Duration::from_secs);
             let enough = self.lifetime.saturating_sub(age) >= needed;
@@ -184,10 +202,17 @@ impl StoredMeta {
     }
 
     /// RFC 5861 §4: may it be served stale because the origin fails? `soft_since` is when a soft purge made it stale.
+    /// A request may state a limit of its own, which then counts for it; but as with `max-stale`, what implies
+    /// `proxy-revalidate` is not given to a client just because it would take it.
     #[must_use]
-    pub fn usable_on_error(&self, now: Timestamp, soft_since: Option<Timestamp>) -> bool {
+    pub fn usable_on_error(&self, request: &RequestDirectives, now: Timestamp, soft_since: Option<Timestamp>) -> bool {
         let past = self.staleness(self.age(now), now, soft_since).map_or(Duration::ZERO, |(past, _)| past);
-        !self.never_stale && past < self.if_error
+        let limit = match request.stale_if_error.map(Duration::from_secs) {
+            Some(asked) if self.shared_lifetime => asked.min(self.if_error),
+            Some(asked) => asked,
+            None => self.if_error,
+        };
+        !self.never_stale && past < limit
     }
 
     /// May it be served stale from now on, in the background's or an error's stead (RFC 5861)?
@@ -196,8 +221,9 @@ impl StoredMeta {
         !self.never_stale && (past < self.while_revalidate || past < self.if_error)
     }
 
-    /// A 304 confirmed the response: `headers` (the stored ones) are brought up to date with those of the 304, and
-    /// freshness is counted anew. §3.2, §4.3.4.
+    /// A 304 confirmed the response, or a HEAD told of it (§4.3.4, §4.3.5): `headers` (the stored ones) are brought up
+    /// to date with the fresh ones, and freshness is counted anew. If they now say that the response is not to be kept,
+    /// then it is not served again without being asked for.
     #[must_use]
     pub fn freshen(&self, headers: &mut HeaderMap, fresh: &HeaderMap, rule: &CacheRule, times: FetchTimes) -> Self {
         validate::update_stored(headers, fresh);
@@ -206,7 +232,9 @@ impl StoredMeta {
         if !fresh.contains_key(http::header::AGE) {
             combined.remove(http::header::AGE);
         }
-        Self::new(self.status, &ResponseDirectives::parse(&combined), &combined, rule, times)
+        let mut directives = ResponseDirectives::parse(&combined);
+        directives.no_cache |= directives.private || (directives.no_store && !directives.must_understand);
+        Self::new(self.status, &directives, &combined, rule, times)
     }
 
     /// How long it has been stale and why; `None` while it is fresh.

@@ -2,18 +2,23 @@
 
 use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS};
 use holm_model::manifest::CacheRule;
-use http::StatusCode;
-use http::header::{CONTENT_RANGE, HeaderMap, SET_COOKIE, VARY};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, SET_COOKIE, VARY};
+use http::{Method, StatusCode};
 
 use crate::directives::{RequestDirectives, ResponseDirectives, is_authorized};
-use crate::freshness::{self, Source, is_heuristically_cacheable};
+use crate::freshness::{self, Stated, is_heuristically_cacheable, negative_ttl};
+use crate::groups::cache_groups;
 use crate::headers::extract_tags;
 use crate::meta::{FetchTimes, StoredMeta};
+use crate::methods::is_query;
 use crate::validate::has_validator;
 
 /// Why a response is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoStoreReason {
+    /// The response to such a request is not for others (RFC 9110 §9.2.3); of a `POST`, where it does not say for how
+    /// long it stands for its URL (§9.3.3).
+    Method,
     /// The request says `no-store`.
     RequestNoStore,
     /// The request bears credentials and the response does not say that it may be shared (§3.5).
@@ -32,9 +37,9 @@ pub enum NoStoreReason {
     VaryClient,
     /// It sets a cookie, and nothing says that everyone may have that.
     SetCookie,
-    /// A part of a body (206).
+    /// Parts of a body (206) that do not say, in one `Content-Range`, which part they are.
     Partial,
-    /// More tags than can be kept: a purge by one of them would miss it.
+    /// More tags or groups than can be kept: a purge by one of them would miss it.
     Tags,
     /// The body is larger than the store takes.
     TooLarge,
@@ -45,6 +50,7 @@ impl NoStoreReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Method => "method",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
             Self::NoStore => "no-store",
@@ -63,15 +69,19 @@ impl NoStoreReason {
     /// Is it this request's doing, so that the next one's response may well be stored?
     #[must_use]
     pub const fn is_of_request(self) -> bool {
-        matches!(self, Self::RequestNoStore | Self::Authorization)
+        matches!(self, Self::Method | Self::RequestNoStore | Self::Authorization)
     }
 }
 
-/// §3: may the response to a GET be stored in a shared cache? Gives what the policy needs to know of it later.
+/// §3: may the response be stored in a shared cache? Gives what the policy needs to know of it later.
+///
+/// The response to a `POST` can only stand for later `GET`s: the caller has to ask
+/// [`crate::TargetUri::is_named_by`] too, which tells whether it says that it does.
 ///
 /// # Errors
 /// The first reason against it.
 pub fn storable(
+    method: &Method,
     request: &HeaderMap,
     status: StatusCode,
     headers: &HeaderMap,
@@ -79,20 +89,13 @@ pub fn storable(
     times: FetchTimes,
 ) -> Result<StoredMeta, NoStoreReason> {
     let directives = ResponseDirectives::parse(headers);
-    refused_by_directives(request, &directives)?;
-    refused_by_status(status, headers, &directives)?;
+    // What the response itself says. What the route rules opens none of the doors that this keeps shut.
+    let stated = freshness::stated(&directives, headers, times.received);
+    refused_by_method(method, stated)?;
+    refused_by_directives(request, status, &directives)?;
+    refused_by_status(status, headers, &directives, stated, rule)?;
+    refused_by_fields(headers, &directives, stated)?;
     let lifetime = freshness::lifetime(&directives, status, headers, rule, times.received);
-    if headers.contains_key(SET_COOKIE) && !directives.public && !matches!(lifetime, Some((_, Source::Directive))) {
-        // RFC 9111 §7.3 leaves it to the origin; a cookie for everyone is so often a mistake that we want it said.
-        return Err(NoStoreReason::SetCookie);
-    }
-    if headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
-        return Err(NoStoreReason::VaryStar);
-    }
-    let tags = extract_tags(headers);
-    if tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.len() > MAX_TAG_BYTES) {
-        return Err(NoStoreReason::Tags);
-    }
     let meta = StoredMeta::new(status, &directives, headers, rule, times);
     let of_use = meta.ttl(times.received) > 0 && !directives.no_cache;
     let later = lifetime.is_some() || directives.no_cache || directives.public && is_heuristically_cacheable(status);
@@ -102,11 +105,22 @@ pub fn storable(
     Err(NoStoreReason::NoFreshness)
 }
 
-fn refused_by_directives(request: &HeaderMap, directives: &ResponseDirectives) -> Result<(), NoStoreReason> {
+/// RFC 9110 §9.3.3: of a `POST` only with explicit freshness, that is, with that of the response.
+fn refused_by_method(method: &Method, stated: Option<Stated>) -> Result<(), NoStoreReason> {
+    let stored = *method == Method::GET || is_query(method) || (*method == Method::POST && stated.is_some());
+    if stored { Ok(()) } else { Err(NoStoreReason::Method) }
+}
+
+fn refused_by_directives(
+    request: &HeaderMap,
+    status: StatusCode,
+    directives: &ResponseDirectives,
+) -> Result<(), NoStoreReason> {
     if RequestDirectives::parse(request).no_store {
         return Err(NoStoreReason::RequestNoStore);
     }
-    if directives.no_store && !directives.must_understand {
+    // §5.2.2.3: who understands the status goes by what it requires, and not by the `no-store` for others.
+    if directives.no_store && !(directives.must_understand && is_understood(status)) {
         return Err(NoStoreReason::NoStore);
     }
     if directives.private {
@@ -124,92 +138,78 @@ fn refused_by_status(
     status: StatusCode,
     headers: &HeaderMap,
     directives: &ResponseDirectives,
+    stated: Option<Stated>,
+    rule: &CacheRule,
 ) -> Result<(), NoStoreReason> {
-    if status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
+    // §3.3 and §3.4; on any other status a Content-Range means nothing (RFC 9110 §14.4).
+    if status == StatusCode::PARTIAL_CONTENT && !is_single_part(headers) {
         return Err(NoStoreReason::Partial);
     }
-    let final_status = !status.is_informational() && status != StatusCode::NOT_MODIFIED;
-    let understood = is_understood(status);
-    if !final_status || (directives.must_understand && !understood) {
+    if status.is_informational() || (directives.must_understand && !is_understood(status)) {
         return Err(NoStoreReason::Status);
     }
-    // §3: any final status that is explicitly fresh, or one that is cacheable by default.
-    let explicit = directives.lifetime().is_some() || directives.public || headers.contains_key(http::header::EXPIRES);
+    // Answers to a request's own conditions and ranges: they say nothing of the same URL without those.
+    if matches!(status.as_u16(), 304 | 412 | 416) {
+        return Err(NoStoreReason::Status);
+    }
+    // §3: any final status that is explicitly fresh, or one that is cacheable by default. The route's rule for errors
+    // of this status is as good as the origin's word.
+    let explicit = stated.is_some() || directives.public || negative_ttl(rule, status).is_some();
     if explicit || is_heuristically_cacheable(status) { Ok(()) } else { Err(NoStoreReason::Status) }
+}
+
+fn refused_by_fields(
+    headers: &HeaderMap,
+    directives: &ResponseDirectives,
+    stated: Option<Stated>,
+) -> Result<(), NoStoreReason> {
+    if headers.contains_key(SET_COOKIE) && !directives.public && !matches!(stated, Some(Stated::Directive(_))) {
+        // RFC 9111 §7.3 leaves it to the origin; a cookie for everyone is so often a mistake that we want it said.
+        return Err(NoStoreReason::SetCookie);
+    }
+    if headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
+        return Err(NoStoreReason::VaryStar);
+    }
+    let (tags, groups) = (extract_tags(headers), cache_groups(headers));
+    let too_long = tags.iter().copied().chain(groups.iter().map(String::as_str)).any(|tag| tag.len() > MAX_TAG_BYTES);
+    if too_long || tags.len() > MAX_TAGS || groups.len() > MAX_TAGS {
+        return Err(NoStoreReason::Tags);
+    }
+    Ok(())
+}
+
+/// RFC 9110 §15.3.7.1: one part, and one field that says which: `bytes first-last/complete`, `*` for an unknown length.
+fn is_single_part(headers: &HeaderMap) -> bool {
+    let several = |value: &[u8]| {
+        value.get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART.as_bytes()))
+    };
+    if headers.get(CONTENT_TYPE).is_some_and(|value| several(value.as_bytes())) {
+        return false;
+    }
+    let mut ranges = headers.get_all(CONTENT_RANGE).iter();
+    let (Some(range), None) = (ranges.next(), ranges.next()) else { return false };
+    range.to_str().is_ok_and(|range| is_content_range(range).is_some())
+}
+
+fn is_content_range(text: &str) -> Option<()> {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let (unit, rest) = text.split_once(' ')?;
+    let (range, complete) = rest.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (digits(first)?, digits(last)?);
+    let within = complete == "*" || last < digits(complete)?;
+    (unit.eq_ignore_ascii_case("bytes") && first <= last && within).then_some(())
 }
 
 /// Statuses whose caching requirements this cache meets (§5.2.2.3).
 fn is_understood(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
-        200 | 203 | 204 | 300 | 301 | 302 | 303 | 307 | 308 | 404 | 405 | 410 | 414 | 451 | 500 | 501 | 502 | 503 | 504
+        200 | 203 | 204 | 206 | 300..=303 | 307 | 308 | 404 | 405 | 410 | 414 | 451 | 500..=504
     )
 }
 
+const MULTIPART: &str = "multipart/byteranges";
+
 #[cfg(test)]
-mod tests {
-    use holm_model::units::Timestamp;
-
-    use super::*;
-
-    fn check(
-        request: &[(&'static str, &str)],
-        status: u16,
-        response: &[(&'static str, &str)],
-        expected: Result<i64, NoStoreReason>,
-    ) {
-        let map = |fields: &[(&'static str, &str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(*name, value.parse().unwrap());
-            }
-            headers
-        };
-        let at = Timestamp::from_secs(1_000_000);
-        let times = FetchTimes { requested: at, received: at };
-        let status = StatusCode::from_u16(status).unwrap();
-        let stored = storable(&map(request), status, &map(response), &CacheRule::default(), times);
-        assert_eq!(stored.map(|meta| meta.ttl(at)), expected, "{request:?} → {status} {response:?}");
-    }
-
-    const CC: &str = "cache-control";
-
-    #[test]
-    fn what_is_stored() {
-        check(&[], 200, &[(CC, "max-age=60")], Ok(60));
-        check(&[], 200, &[(CC, "max-age=60, s-maxage=10")], Ok(10));
-        check(&[], 200, &[(CC, "max-age=0"), ("etag", "\"a\"")], Ok(0));
-        check(&[], 200, &[(CC, "no-cache"), ("etag", "\"a\"")], Ok(0));
-        check(&[], 200, &[(CC, "max-age=0, stale-while-revalidate=5")], Ok(0));
-        check(&[], 200, &[(CC, "max-age=0, stale-if-error=5")], Ok(0));
-        check(&[], 404, &[(CC, "max-age=5")], Ok(5));
-        check(&[], 500, &[(CC, "max-age=5")], Ok(5));
-        check(&[], 302, &[(CC, "max-age=5")], Ok(5));
-        check(&[("authorization", "x")], 200, &[(CC, "public, max-age=5")], Ok(5));
-        check(&[("authorization", "x")], 200, &[(CC, "s-maxage=5")], Ok(5));
-        check(&[("authorization", "x")], 200, &[(CC, "must-revalidate, max-age=5")], Ok(5));
-        check(&[], 200, &[(CC, "max-age=5"), ("set-cookie", "a=b")], Ok(5));
-        check(&[], 200, &[(CC, "no-store, must-understand, max-age=5")], Ok(5));
-    }
-
-    #[test]
-    fn what_is_not() {
-        use NoStoreReason::{
-            Authorization, NoFreshness, NoStore, Partial, Private, RequestNoStore, SetCookie, Status, VaryStar,
-        };
-        check(&[], 200, &[], Err(NoFreshness));
-        check(&[], 200, &[("etag", "\"a\"")], Err(NoFreshness));
-        check(&[], 200, &[(CC, "max-age=0")], Err(NoFreshness));
-        check(&[], 200, &[(CC, "no-store, max-age=60")], Err(NoStore));
-        check(&[], 200, &[(CC, "private, max-age=60")], Err(Private));
-        check(&[], 200, &[(CC, "private=\"set-cookie\", max-age=60")], Err(Private));
-        check(&[(CC, "no-store")], 200, &[(CC, "max-age=60")], Err(RequestNoStore));
-        check(&[("authorization", "x")], 200, &[(CC, "max-age=60")], Err(Authorization));
-        check(&[], 200, &[(CC, "max-age=60"), ("vary", "accept, *")], Err(VaryStar));
-        check(&[], 206, &[(CC, "max-age=60"), ("content-range", "bytes 0-1/2")], Err(Partial));
-        check(&[], 302, &[], Err(Status));
-        check(&[], 500, &[], Err(Status));
-        check(&[], 299, &[(CC, "max-age=60, must-understand")], Err(Status));
-        check(&[], 200, &[("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT"), ("set-cookie", "a=b")], Err(SetCookie));
-    }
-}
+mod tests;

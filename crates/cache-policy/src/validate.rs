@@ -1,9 +1,20 @@
-//! Validation: asking the origin whether a stored response is still good, and taking in its 304. RFC 9111 §4.3.
+//! Validation: asking the origin whether a stored response is still good, and taking in what it says. RFC 9111 §4.3.
 
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED,
 };
+
+use crate::headers::strip_hop_by_hop;
+
+/// What the response to a HEAD makes of a stored response to a GET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadUpdate {
+    /// It tells of the same representation: [`crate::StoredMeta::freshen`] takes it in.
+    Update,
+    /// It tells of another: the stored one is not to be used any more without asking.
+    Invalidate,
+}
 
 /// §4.3.1: adds the stored response's validators to a request.
 pub fn write_validators(request: &mut HeaderMap, stored: &HeaderMap) {
@@ -14,17 +25,31 @@ pub fn write_validators(request: &mut HeaderMap, stored: &HeaderMap) {
     }
 }
 
+/// §4.3.5: a HEAD was answered with 200. Is it of the stored response? Whatever both state has to be the same.
+#[must_use]
+pub fn head_update(stored: &HeaderMap, head: &HeaderMap) -> HeadUpdate {
+    let same = [ETAG, LAST_MODIFIED, CONTENT_LENGTH].iter().all(|name| match (stored.get(name), head.get(name)) {
+        (Some(stored), Some(head)) => stored == head,
+        _ => true,
+    });
+    if same { HeadUpdate::Update } else { HeadUpdate::Invalidate }
+}
+
 /// Can the response be validated?
 pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
     headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED)
 }
 
-/// §3.2: takes the fields of a 304 into the stored ones, but for those that tell of the body's form or of the message.
+/// §3.2: takes the fields of a 304, or of a HEAD, into the stored ones, but for those that tell of the stored bytes or
+/// of the message.
+///
+/// `ETag` is one of the first kind. A 304 that bears another strong validator than we asked by says, by §4.3.4, nothing
+/// of the response that we have; yet the tag that we asked by was its only one, so a 304 can only mean that. The stored
+/// tag stays beside the stored bytes: with the other one, the next validation would ask for what we do not have.
 pub(crate) fn update_stored(stored: &mut HeaderMap, fresh: &HeaderMap) {
-    for name in fresh.keys() {
-        if KEPT.contains(name) {
-            continue;
-        }
+    let mut fresh = fresh.clone();
+    strip_hop_by_hop(&mut fresh);
+    for name in fresh.keys().filter(|name| !KEPT.contains(name)) {
         stored.remove(name);
         for value in fresh.get_all(name) {
             stored.append(name, value.clone());
@@ -32,27 +57,56 @@ pub(crate) fn update_stored(stored: &mut HeaderMap, fresh: &HeaderMap) {
     }
 }
 
-const KEPT: [HeaderName; 6] =
-    [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_TYPE, CONTENT_RANGE, CONNECTION, TRANSFER_ENCODING];
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// RFC 9530.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const KEPT: [HeaderName; 7] =
+    [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_MD5, CONTENT_DIGEST, REPR_DIGEST, ETAG];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::headers;
 
+    /// RFC 9111 §3.2.
     #[test]
-    fn a_304_updates_what_it_may() {
+    fn what_a_304_updates() {
+        let check = |name: &'static str, updated: bool| {
+            let mut stored = headers(&[(name, "old"), ("x-b", "kept")]);
+            update_stored(&mut stored, &headers(&[(name, "new"), (name, "newer")]));
+            let expected: &[&str] = if updated { &["new", "newer"] } else { &["old"] };
+            assert_eq!(stored.get_all(name).iter().collect::<Vec<_>>(), expected, "{name}");
+            assert_eq!(stored["x-b"], "kept");
+        };
+        for updated in ["x-a", "cache-control", "content-type", "content-location", "expires", "set-cookie", "date"] {
+            check(updated, true);
+        }
+        for kept in ["content-length", "content-encoding", "content-range", "content-md5", "content-digest", "etag"] {
+            check(kept, false);
+        }
+        for of_the_message in ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate"] {
+            check(of_the_message, false);
+        }
         let mut stored = HeaderMap::new();
-        stored.insert("etag", "\"a\"".parse().unwrap());
-        stored.insert("content-length", "5".parse().unwrap());
-        stored.insert("x-a", "old".parse().unwrap());
-        stored.insert("x-b", "kept".parse().unwrap());
-        let mut fresh = HeaderMap::new();
-        fresh.insert("content-length", "0".parse().unwrap());
-        fresh.append("x-a", "new".parse().unwrap());
-        fresh.append("x-a", "newer".parse().unwrap());
-        update_stored(&mut stored, &fresh);
-        assert_eq!(stored["content-length"], "5");
-        assert_eq!(stored["x-b"], "kept");
-        assert_eq!(stored.get_all("x-a").iter().collect::<Vec<_>>(), ["new", "newer"]);
+        update_stored(&mut stored, &headers(&[("connection", "x-a"), ("x-a", "1"), ("etag", "\"a\"")]));
+        assert!(stored.is_empty(), "{stored:?}");
+    }
+
+    /// RFC 9111 §4.3.5.
+    #[test]
+    fn heads() {
+        type Fields<'a> = &'a [(&'static str, &'a str)];
+        let check = |stored: Fields<'_>, head: Fields<'_>, expected: HeadUpdate| {
+            assert_eq!(head_update(&headers(stored), &headers(head)), expected, "{stored:?} {head:?}");
+        };
+        use HeadUpdate::{Invalidate, Update};
+        let stored = [("etag", "\"a\""), ("last-modified", "x"), ("content-length", "5")];
+        check(&stored, &stored, Update);
+        check(&stored, &[], Update);
+        check(&[], &stored, Update);
+        check(&stored, &[("etag", "\"b\""), ("content-length", "5")], Invalidate);
+        check(&stored, &[("last-modified", "y")], Invalidate);
+        check(&stored, &[("etag", "\"a\""), ("content-length", "6")], Invalidate);
     }
 }

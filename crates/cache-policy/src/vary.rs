@@ -1,7 +1,11 @@
 //! `Vary`: which request fields select among the responses of one URL. RFC 9111 §4.1, RFC 9110 §12.5.5.
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, VARY};
+use holm_model::manifest::Languages;
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderMap, HeaderName, VARY};
 use smallvec::SmallVec;
+
+use crate::language;
+use crate::members::{members, split};
 
 /// The fields that a response varies by, in alphabetical order, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,12 @@ impl VarySpec {
         (!names.is_empty()).then_some(Self(names))
     }
 
+    /// Is this the only field?
+    #[must_use]
+    pub fn is_only(&self, field: &HeaderName) -> bool {
+        matches!(&*self.0, [only] if only == field)
+    }
+
     /// Is this one of the fields?
     #[must_use]
     pub fn names(&self, field: &HeaderName) -> bool {
@@ -34,10 +44,10 @@ impl VarySpec {
 }
 
 impl VaryValues {
-    /// The values of a request.
+    /// The values of a request. `languages` says how `Accept-Language` selects.
     #[must_use]
-    pub fn of(spec: &VarySpec, request: &HeaderMap) -> Self {
-        Self(spec.0.iter().map(|name| normalised(name, request)).collect())
+    pub fn of(spec: &VarySpec, request: &HeaderMap, languages: &Languages) -> Self {
+        Self(spec.0.iter().map(|name| normalised(name, request, languages)).collect())
     }
 
     /// Each value in the order of the spec; `None` for a field that the request lacks.
@@ -46,45 +56,55 @@ impl VaryValues {
     }
 }
 
-/// §4.1 allows what is known to be without meaning: list whitespace, the lines a list is spread over; and for
-/// `Accept-Encoding` the order and the codings that nobody serves, without which nearly every client is a variant.
-fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<String> {
+/// §4.1 allows what is known to be without meaning: list whitespace, the lines a list is spread over; and for the two
+/// fields that nearly every client words in its own way, the order and the case too.
+fn normalised(name: &HeaderName, request: &HeaderMap, languages: &Languages) -> Option<String> {
+    if *name == ACCEPT_LANGUAGE {
+        return language::selecting(request, languages);
+    }
     let mut lines = request.get_all(name).iter().peekable();
     lines.peek()?;
-    let text = lines.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(",");
     if *name == ACCEPT_ENCODING {
-        return Some(accepted_codings(&text));
+        return Some(accepted_codings(request));
     }
+    let text = lines.map(|value| text_of(value.as_bytes())).collect::<Vec<_>>().join(",");
     Some(text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect::<Vec<_>>().join(","))
 }
 
-fn accepted_codings(text: &str) -> String {
-    let accepted = |coding: &str| {
-        text.split(',').any(|member| {
-            let mut parts = member.split(';').map(str::trim);
-            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
-            let refused =
-                parts.any(|part| matches!(part.strip_prefix("q=").map(str::parse::<f32>), Some(Ok(q)) if q <= 0.0));
-            named && !refused
-        })
-    };
-    CODINGS.iter().filter(|coding| accepted(coding)).copied().collect::<Vec<_>>().join(",")
+/// RFC 9110 §12.5.3: what the client accepts, each coding once. How much it wants each is not kept: it takes any. What
+/// it refuses is kept where it would be accepted if nothing were said of it: `identity`, and beside `*` everything.
+fn accepted_codings(request: &HeaderMap) -> String {
+    let mut accepted: SmallVec<[String; 8]> = SmallVec::new();
+    let mut refused: SmallVec<[String; 2]> = SmallVec::new();
+    for member in members(request, &ACCEPT_ENCODING) {
+        let mut parts = split(member, b';');
+        let coding = text_of(parts.next().unwrap_or_default()).to_ascii_lowercase();
+        // §8.4.1: the older name of the same.
+        let coding = if coding == "x-gzip" { "gzip".to_owned() } else { coding };
+        let refuses = parts.any(|part| language::weight_of(part) == Some(0));
+        if refuses { refused.push(coding) } else { accepted.push(coding) }
+    }
+    let any = accepted.iter().any(|coding| coding == "*");
+    // `*;q=0` refuses what is not named, and that is of note of `identity` only.
+    if let Some(star) = refused.iter_mut().find(|coding| *coding == "*") {
+        "identity".clone_into(star);
+    }
+    refused.retain(|coding| (any || coding == "identity") && !accepted.contains(coding));
+    accepted.extend(refused.into_iter().map(|coding| coding + ";q=0"));
+    accepted.sort_unstable();
+    accepted.dedup();
+    accepted.join(",")
 }
 
-/// The content codings in use; `*` counts as one of its own.
-const CODINGS: [&str; 6] = ["*", "br", "deflate", "gzip", "identity", "zstd"];
+/// A field's bytes as text: each byte is one character, so that different bytes stay different.
+pub(crate) fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     #[test]
     fn specs() {
@@ -98,7 +118,8 @@ mod tests {
     fn selection() {
         let check = |vary: &str, one: &[(&'static str, &str)], other: &[(&'static str, &str)], same: bool| {
             let spec = VarySpec::of(&headers(&[("vary", vary)])).unwrap();
-            let equal = VaryValues::of(&spec, &headers(one)) == VaryValues::of(&spec, &headers(other));
+            let values = |fields| VaryValues::of(&spec, &headers(fields), &Languages::Normalised);
+            let equal = values(one) == values(other);
             assert_eq!(equal, same, "{vary}: {one:?} and {other:?}");
         };
         check("x", &[], &[], true);
@@ -107,8 +128,34 @@ mod tests {
         check("x", &[("x", "1, 2")], &[("x", "1,2")], true);
         check("x", &[("x", "1"), ("x", "2")], &[("x", "1,2")], true);
         check("x", &[("x", "1")], &[("x", "2")], false);
-        check("accept-encoding", &[("accept-encoding", "gzip, br")], &[("accept-encoding", "br;q=0.5,gzip")], true);
-        check("accept-encoding", &[("accept-encoding", "gzip")], &[("accept-encoding", "br")], false);
-        check("accept-encoding", &[("accept-encoding", "gzip;q=0")], &[("accept-encoding", "foo")], true);
+        check("accept-language", &[("accept-language", "en, de")], &[("accept-language", "de,EN")], true);
+        check("accept-language", &[("accept-language", "en, de")], &[("accept-language", "de")], false);
+        check("accept-language", &[("accept-language", "en")], &[], false);
+    }
+
+    /// RFC 9110 §12.5.3.
+    #[test]
+    fn codings() {
+        let check = |field: &str, expected: &str| {
+            let spec = VarySpec::of(&headers(&[("vary", "accept-encoding")])).unwrap();
+            let values = VaryValues::of(&spec, &headers(&[("accept-encoding", field)]), &Languages::Normalised);
+            assert_eq!(values.iter().next().flatten(), Some(expected), "{field}");
+        };
+        check("", "");
+        check("gzip, br", "br,gzip");
+        check("BR;q=0.5,gzip", "br,gzip");
+        check("x-gzip, gzip", "gzip");
+        check("gzip;q=0", "");
+        check("gzip; q=0.000, br", "br");
+        check("gzip;q=0.001", "gzip");
+        check("gzip;q=nan", "gzip");
+        // A coding that we do not know may be what the origin answers in.
+        check("dcb, gzip", "dcb,gzip");
+        check("identity", "identity");
+        check("identity;q=0, gzip", "gzip,identity;q=0");
+        check("*;q=0, gzip", "gzip,identity;q=0");
+        check("*;q=0, identity", "identity");
+        check("*", "*");
+        check("*, br;q=0", "*,br;q=0");
     }
 }

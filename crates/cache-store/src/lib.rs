@@ -5,7 +5,7 @@ mod memory;
 mod object;
 mod scope;
 
-pub use self::marks::{FillGuard, Marks, Standing};
+pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::Object;
-pub use self::scope::Scope;
+pub use self::scope::{ANY_HOST, Scope};

@@ -13,6 +13,10 @@ use holm_model::purge::{PurgeEntry, PurgeMode, Selector};
 use holm_model::units::Timestamp;
 use parking_lot::RwLock;
 
+mod local;
+
+use self::local::LocalMarks;
+pub use self::local::{Changed, Local};
 use crate::object::Object;
 use crate::scope::{MarkId, Scope};
 
@@ -35,6 +39,8 @@ pub enum Standing {
 pub struct Marks {
     /// The highest seq applied, readable without the lock: a look-up of an object that was checked against it is done.
     applied: AtomicU64,
+    /// The count of local invalidations, likewise.
+    local: AtomicU64,
     inner: RwLock<Inner>,
 }
 
@@ -48,6 +54,7 @@ struct Inner {
     /// How many fills began at each seq and are still under way.
     fills: BTreeMap<Seq, usize>,
     log: Option<LogId>,
+    local: LocalMarks,
     /// Grows when another log replaces this one: fills that began before store nothing.
     epoch: u64,
 }
@@ -81,7 +88,8 @@ impl Marks {
 
     /// How many marks are kept.
     pub fn len(&self) -> usize {
-        self.inner.read().marks.len()
+        let inner = self.inner.read();
+        inner.marks.len() + inner.local.len()
     }
 
     /// Are there none?
@@ -120,25 +128,47 @@ impl Marks {
         other
     }
 
-    /// What the purges leave of content of this scope, fetched as of `as_of`.
-    pub fn standing(&self, scope: &Scope, as_of: Seq) -> Standing {
-        if as_of.get() >= self.applied.load(Ordering::Acquire) {
-            return Standing::Live;
-        }
-        self.inner.read().standing(scope, as_of)
+    /// The count of local invalidations.
+    pub fn local(&self) -> Local {
+        Local(self.local.load(Ordering::Acquire))
     }
 
-    /// What the purges leave of an object. One atomic load where nothing was purged since the last look-up of it.
+    /// Something has changed at its origin: what was fetched of it before is not served any more.
+    pub fn invalidate(&self, changed: &[Changed<'_>]) {
+        if changed.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.write();
+        let count = inner.local.note(changed);
+        self.local.store(count, Ordering::Release);
+    }
+
+    /// What the purges, and local invalidations, leave of content of this scope, fetched as of `as_of` and `local`.
+    pub fn standing(&self, scope: &Scope, as_of: Seq, local: Local) -> Standing {
+        if as_of.get() >= self.applied.load(Ordering::Acquire) && local.0 >= self.local.load(Ordering::Acquire) {
+            return Standing::Live;
+        }
+        self.inner.read().standing(scope, as_of, local)
+    }
+
+    /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it.
     pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
-        if object.checked().get() < self.applied.load(Ordering::Acquire) {
+        let (checked, local) = object.checked();
+        if checked.get() < self.applied.load(Ordering::Acquire) || local.0 < self.local.load(Ordering::Acquire) {
             let inner = self.inner.read();
-            match inner.standing(object.scope(), object.checked()) {
+            let checked_now = (inner.applied, Local(inner.local.count()));
+            match inner.standing(object.scope(), checked, local) {
                 Standing::Hard => return Standing::Hard,
-                Standing::Soft { since } => object.mark_checked(inner.applied, Some(since)),
-                Standing::Live => object.mark_checked(inner.applied, None),
+                Standing::Soft { since } => object.mark_checked(checked_now, Some(since)),
+                Standing::Live => object.mark_checked(checked_now, None),
             }
         }
         object.soft_since().map_or(Standing::Live, |since| Standing::Soft { since })
+    }
+
+    /// Is it a local invalidation, rather than a purge, that rejects the object?
+    pub fn is_invalidated<M>(&self, object: &Object<M>) -> bool {
+        self.inner.read().local.concern(object.scope(), object.checked().1)
     }
 
     /// A fetch begins: marks newer than now are kept until the guard is dropped.
@@ -146,22 +176,24 @@ impl Marks {
         let mut inner = self.inner.write();
         let (begun_at, epoch) = (inner.applied, inner.epoch);
         *inner.fills.entry(begun_at).or_default() += 1;
-        FillGuard { marks: Arc::clone(self), begun_at, epoch }
+        let begun_local = inner.local.begin_fill();
+        FillGuard { marks: Arc::clone(self), begun_at, begun_local, epoch }
     }
 
     /// Raises the floor to what every fill under way is newer than: from now on nothing older is stored. The caller then
     /// holds what is stored already against the marks, and calls [`Marks::end_sweep`].
-    pub(crate) fn begin_sweep(&self) -> Seq {
+    pub(crate) fn begin_sweep(&self) -> SweepFloor {
         let mut inner = self.inner.write();
         let oldest_fill = inner.fills.keys().next().copied().unwrap_or(inner.applied);
         inner.floor = oldest_fill.min(inner.applied).max(inner.floor);
-        inner.floor
+        SweepFloor { seq: inner.floor, local: inner.local.begin_sweep() }
     }
 
     /// Drops the marks up to `floor`: every stored object is newer or was held against them.
-    pub(crate) fn end_sweep(&self, floor: Seq) {
+    pub(crate) fn end_sweep(&self, floor: SweepFloor) {
         let mut inner = self.inner.write();
-        inner.marks.retain(|_, mark| mark.last() > floor);
+        inner.local.end_sweep(floor.local);
+        inner.marks.retain(|_, mark| mark.last() > floor.seq);
         inner.prefixes = inner.marks.values().filter(|mark| mark.prefix).count();
     }
 }
@@ -169,7 +201,7 @@ impl Marks {
 impl Inner {
     fn note(&mut self, entry: &PurgeEntry) {
         let own = MarkId::of(&entry.site, &entry.selector);
-        for id in iter::once(own).chain(MarkId::of_several(&entry.site, &entry.selector)) {
+        for id in iter::once(own).chain(MarkId::further(&entry.site, &entry.selector)) {
             self.note_under(id, entry);
         }
     }
@@ -185,7 +217,10 @@ impl Inner {
         }
     }
 
-    fn standing(&self, scope: &Scope, as_of: Seq) -> Standing {
+    fn standing(&self, scope: &Scope, as_of: Seq, local: Local) -> Standing {
+        if self.local.concern(scope, local) {
+            return Standing::Hard;
+        }
         let mut standing = Standing::Live;
         let own = [scope.site, scope.path_only, scope.with_query];
         for id in own.into_iter().chain(scope.tags.iter().copied()) {
@@ -231,20 +266,36 @@ impl Standing {
 pub struct FillGuard {
     marks: Arc<Marks>,
     begun_at: Seq,
+    begun_local: Local,
     epoch: u64,
 }
 
+/// What a sweep is done up to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SweepFloor {
+    seq: Seq,
+    local: u64,
+}
+
 impl FillGuard {
+    /// The count of local invalidations when the fetch began.
+    #[must_use]
+    pub const fn begun_local(&self) -> Local {
+        self.begun_local
+    }
+
     /// Calls `insert` if an object of this fetch with this `as_of` may be stored. The floor does not move meanwhile.
     pub(crate) fn admit<T>(&self, as_of: Seq, insert: impl FnOnce() -> T) -> Option<T> {
         let inner = self.marks.inner.read();
-        (inner.epoch == self.epoch && as_of >= inner.floor).then(insert)
+        let above = as_of >= inner.floor && self.begun_local.0 >= inner.local.floor();
+        (inner.epoch == self.epoch && above).then(insert)
     }
 }
 
 impl Drop for FillGuard {
     fn drop(&mut self) {
         let mut inner = self.marks.inner.write();
+        inner.local.end_fill(self.begun_local);
         if let Some(count) = inner.fills.get_mut(&self.begun_at) {
             *count -= 1;
             if *count == 0 {

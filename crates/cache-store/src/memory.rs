@@ -75,6 +75,11 @@ impl<M: Send + Sync + 'static> Memory<M> {
         self.small.get(&key).or_else(|| self.large.get(&key)).map(|found| found.object)
     }
 
+    /// Is there an object of this key? Says nothing of its use to the replacement policy.
+    pub fn contains(&self, key: u128) -> bool {
+        self.small.contains_key(&key) || self.large.contains_key(&key)
+    }
+
     /// Stores an object that the fetch of `guard` brought, in place of the key's former one. `weight` is what it
     /// occupies in bytes.
     ///

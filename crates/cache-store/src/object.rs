@@ -6,6 +6,7 @@ use bytes::Bytes;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
+use crate::marks::Local;
 use crate::scope::Scope;
 
 /// A stored object.
@@ -17,16 +18,18 @@ pub struct Object<M> {
     as_of: Seq,
     /// No purge up to this seq rejects the object.
     checked: AtomicU64,
+    /// No local invalidation up to this count rejects it.
+    checked_local: AtomicU64,
     /// When a soft purge made it stale, in milliseconds since the epoch; 0 for never.
     soft_since: AtomicU64,
 }
 
 impl<M> Object<M> {
-    /// An object whose fetch began when purges up to `as_of` were applied.
+    /// An object whose fetch began when purges up to `as_of` were applied, and local invalidations up to `local` seen.
     #[must_use]
-    pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq) -> Self {
-        let (checked, soft_since) = (AtomicU64::new(as_of.get()), AtomicU64::new(0));
-        Self { meta, body, scope, as_of, checked, soft_since }
+    pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq, local: Local) -> Self {
+        let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
+        Self { meta, body, scope, as_of, checked, checked_local, soft_since: AtomicU64::new(0) }
     }
 
     /// The owner's metadata.
@@ -49,8 +52,8 @@ impl<M> Object<M> {
         self.as_of
     }
 
-    pub(crate) fn checked(&self) -> Seq {
-        Seq::new(self.checked.load(Ordering::Relaxed))
+    pub(crate) fn checked(&self) -> (Seq, Local) {
+        (Seq::new(self.checked.load(Ordering::Relaxed)), Local(self.checked_local.load(Ordering::Relaxed)))
     }
 
     pub(crate) fn soft_since(&self) -> Option<Timestamp> {
@@ -60,12 +63,13 @@ impl<M> Object<M> {
         }
     }
 
-    /// Remembers that every purge up to `seq` was held against the object, and a soft one that matched.
-    pub(crate) fn mark_checked(&self, seq: Seq, soft: Option<Timestamp>) {
+    /// Remembers that every purge and invalidation up to here was held against the object, and a soft one that matched.
+    pub(crate) fn mark_checked(&self, (seq, local): (Seq, Local), soft: Option<Timestamp>) {
         if let Some(since) = soft {
             let earliest = |old: u64| if old == 0 { since.as_millis() } else { old.min(since.as_millis()) };
             let _ = self.soft_since.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(earliest(old)));
         }
         self.checked.fetch_max(seq.get(), Ordering::Release);
+        self.checked_local.fetch_max(local.0, Ordering::Release);
     }
 }

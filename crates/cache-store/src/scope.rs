@@ -15,6 +15,7 @@ pub struct Scope {
     pub(crate) path_only: MarkId,
     pub(crate) with_query: MarkId,
     pub(crate) tags: SmallVec<[MarkId; 4]>,
+    pub(crate) groups: SmallVec<[MarkId; 2]>,
     site_name: SiteName,
     host: Arc<str>,
     path: Arc<str>,
@@ -24,8 +25,12 @@ pub struct Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MarkId(u64);
 
+/// The host of a response that all hosts of its site share: a purge of any one of them selects it.
+pub const ANY_HOST: &str = "";
+
 impl Scope {
-    /// The scope of a URL's response: `host` in lower case without port, `path` and `query` as in the cache key.
+    /// The scope of a URL's response: `host` in lower case without port, or [`ANY_HOST`]; `path` and `query` as in the
+    /// cache key.
     #[must_use]
     pub fn new(site: &SiteName, host: &str, path: &str, query: Option<&str>, tags: &[&str]) -> Self {
         let scope = Self {
@@ -33,6 +38,7 @@ impl Scope {
             path_only: MarkId::url(site, host, path, None),
             with_query: MarkId::url(site, host, path, Some(query.unwrap_or_default())),
             tags: SmallVec::new(),
+            groups: SmallVec::new(),
             site_name: site.clone(),
             host: host.into(),
             path: path.into(),
@@ -44,6 +50,13 @@ impl Scope {
     #[must_use]
     pub fn with_tags(&self, tags: &[&str]) -> Self {
         Self { tags: tags.iter().map(|tag| MarkId::tag(&self.site_name, tag)).collect(), ..self.clone() }
+    }
+
+    /// The same scope in these cache groups (RFC 9875) of an origin: its scheme, host and port.
+    #[must_use]
+    pub fn with_groups<'a>(mut self, origin: &str, groups: impl IntoIterator<Item = &'a str>) -> Self {
+        self.groups = groups.into_iter().map(|group| MarkId::group(&self.site_name, origin, group)).collect();
+        self
     }
 
     /// The same scope for a response that answers several queries of its path: a purge of any one of them selects it.
@@ -75,12 +88,31 @@ impl MarkId {
         }
     }
 
-    /// The id under which a purge of one query is kept too, for responses that answer several.
-    pub(crate) fn of_several(site: &SiteName, selector: &Selector) -> Option<Self> {
+    /// The further ids under which a purge is kept: that of one query, for responses that answer several; that of one
+    /// host, for responses that its site's hosts share.
+    pub(crate) fn further(site: &SiteName, selector: &Selector) -> SmallVec<[Self; 3]> {
         match selector {
-            Selector::Url { host, path, query: Some(_) } => Some(Self::any_query(site, host, path)),
-            _ => None,
+            Selector::Url { host, path, query } => {
+                let shared = Self::url(site, ANY_HOST, path, query.as_deref());
+                let several = query.iter().flat_map(|_| [host, ANY_HOST]).map(|host| Self::any_query(site, host, path));
+                std::iter::once(shared).chain(several).collect()
+            }
+            Selector::Prefix { host: Some(_), path } => SmallVec::from_iter([Self::prefix(site, Some(ANY_HOST), path)]),
+            Selector::Prefix { host: None, .. } | Selector::Tag(_) | Selector::All => SmallVec::new(),
         }
+    }
+
+    /// The ids of what has changed where an unsafe method succeeded: one URL, and what answers several of its queries; both
+    /// also of what hosts share.
+    pub(crate) fn changed_url(site: &SiteName, host: &str, path: &str, query: Option<&str>) -> [Self; 4] {
+        let url = |host| Self::url(site, host, path, Some(query.unwrap_or_default()));
+        let several = |host| Self::any_query(site, host, path);
+        [url(host), several(host), url(ANY_HOST), several(ANY_HOST)]
+    }
+
+    /// The id of a cache group.
+    pub(crate) fn group(site: &SiteName, origin: &str, group: &str) -> Self {
+        Self::hash(("group", site.as_str(), origin, group))
     }
 
     fn site(site: &SiteName) -> Self {

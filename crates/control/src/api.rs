@@ -22,6 +22,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response as AxumResponse};
 use axum::routing::MethodRouter;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, Side};
+use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Service};
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
@@ -78,7 +79,7 @@ pub(crate) struct Api {
 type Routes = MethodRouter<Arc<Api>, Infallible>;
 
 impl Service for ApiService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, _: &Interims) -> Response<Body> {
         let mut response = match hosts::check(&request, connection, &self.api.options.hosts) {
             Err(failure) => failure.into_response(),
             Ok(()) => match self.router.clone().call(request).await {

@@ -22,6 +22,16 @@ pub const MAX_TAG_BYTES: usize = 128;
 /// The most selectors in one purge request.
 pub const MAX_PURGE_SELECTORS: usize = 1_000;
 
+/// The most names in each list of a route's cache key (parameters, fields, cookies), and the most languages: each is
+/// sought in every request.
+pub const MAX_KEY_NAMES: usize = 32;
+
+/// The longest of these names.
+pub const MAX_KEY_NAME_BYTES: usize = 64;
+
+/// The longest lifetime that a manifest may ask for: ten years, far below where RFC 9111 §1.2.2 lets seconds overflow.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
+
 /// The most sites of one cluster.
 pub const MAX_SITES: usize = 10_000;
 
@@ -48,3 +58,6 @@ pub const MAX_STREAMS: u32 = 256;
 
 /// How long a node waits for its own purge log to reach the position that a request names.
 pub const AS_OF_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest content of a QUERY that is read to enter the cache key; a longer one goes by the cache.
+pub const MAX_QUERY_CONTENT: ByteSize = ByteSize::kib(64);

@@ -48,6 +48,15 @@ pub struct TlsFiles {
 }
 
 impl Manifest {
+    /// The first host that is named as a whole, not by a pattern.
+    #[must_use]
+    pub fn first_host(&self) -> Option<&str> {
+        self.hosts.iter().find_map(|host| match host {
+            HostPattern::Exact(name) => Some(name.as_str()),
+            HostPattern::Any | HostPattern::Below(_) => None,
+        })
+    }
+
     /// The site named `default` of `holm up --origin …`: every host, every path, one pool of these origins.
     ///
     /// # Panics

@@ -1,16 +1,19 @@
 //! Answers: a response for one client made of a stored one, or of nothing but an error.
 
 use bytes::Bytes;
-use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, select_range, write_age};
+use holm_cache_policy::{
+    ByteRange, Conditional, PartsAnswer, RangeSelection, evaluate_conditions, select_range, write_age,
+};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, RANGE,
 };
 use http::{Method, Request, Response, StatusCode};
 
-use crate::stored::StoredResponse;
+use crate::pieces::{self, Multipart};
+use crate::stored::{StoredParts, StoredResponse};
 
 /// Where the bytes of an answer come from.
 pub(crate) enum Source {
@@ -20,7 +23,7 @@ pub(crate) enum Source {
     Stream(Body),
 }
 
-/// The answer to `request` that a stored response gives: whole, a part (206), nothing new (304), or none (412, 416).
+/// The answer to `request` that a stored response gives: whole, parts of it (206), nothing new (304), or none (416).
 pub(crate) fn from_stored(
     request: &Request<Body>,
     head: &StoredResponse,
@@ -31,18 +34,39 @@ pub(crate) fn from_stored(
     if is_plain(wanted) || head.status != StatusCode::OK {
         return whole(request.method(), head, source, now);
     }
-    match evaluate_conditions(request.method(), wanted, &head.headers) {
-        Conditional::NotModified => return not_modified(head, now),
-        Conditional::PreconditionFailed => return with_status(StatusCode::PRECONDITION_FAILED),
-        Conditional::Proceed => {}
+    if evaluate_conditions(request.method(), wanted, &head.headers) == Conditional::NotModified {
+        return not_modified(head, now);
     }
     let Source::Whole(bytes) = source else { return whole(request.method(), head, source, now) };
+    // RFC 9110 §14.2: a range means something to GET only.
+    if *request.method() != Method::GET {
+        return whole(request.method(), head, Source::Whole(bytes), now);
+    }
     match select_range(wanted, &head.headers, bytes.len() as u64) {
-        // RFC 9110 §14.2: a range means something to GET only.
-        _ if *request.method() != Method::GET => whole(request.method(), head, Source::Whole(bytes), now),
-        RangeSelection::Part { first, last } => part(head, &bytes, first, last, now),
+        RangeSelection::Whole => whole(&Method::GET, head, Source::Whole(bytes), now),
         RangeSelection::Unsatisfiable => unsatisfiable(bytes.len() as u64),
-        RangeSelection::Whole => whole(request.method(), head, Source::Whole(bytes), now),
+        RangeSelection::Parts(ranges) => match *ranges {
+            [range] => {
+                let total = Some(bytes.len() as u64);
+                part(head, content_range(range, total), Body::full(pieces::slice(&bytes, range)), now)
+            }
+            _ => several(head, &bytes, &ranges, now),
+        },
+    }
+}
+
+/// The answer that stored parts of a response give; `None` where the request wants bytes that are not among them.
+pub(crate) fn from_parts(request: &Request<Body>, stored: &StoredParts, now: Timestamp) -> Option<Response<Body>> {
+    let (wanted, head) = (request.headers(), &stored.head);
+    if evaluate_conditions(request.method(), wanted, &head.headers) == Conditional::NotModified {
+        return Some(not_modified(head, now));
+    }
+    match stored.parts.answer(wanted, &head.headers) {
+        PartsAnswer::Nothing => None,
+        PartsAnswer::Again(range, bytes) => Some(part(head, Some(range), Body::full(bytes), now)),
+        PartsAnswer::Bytes(range, complete, bytes) => {
+            Some(part(head, content_range(range, complete), pieces::body_of(bytes), now))
+        }
     }
 }
 
@@ -75,19 +99,40 @@ fn whole(method: &Method, head: &StoredResponse, source: Source, now: Timestamp)
     response
 }
 
-/// RFC 9110 §15.3.7.
-fn part(head: &StoredResponse, bytes: &Bytes, first: u64, last: u64, now: Timestamp) -> Response<Body> {
-    let total = bytes.len() as u64;
-    let place = |at: u64| usize::try_from(at.min(total)).unwrap_or(bytes.len());
-    let mut response =
-        whole(&Method::GET, head, Source::Whole(bytes.slice(place(first)..place(last.saturating_add(1)))), now);
+/// RFC 9110 §15.3.7.1.
+fn part(head: &StoredResponse, range: Option<HeaderValue>, body: Body, now: Timestamp) -> Response<Body> {
+    let length = body.held_len().or_else(|| body.exact_len());
+    let mut response = whole(&Method::GET, head, Source::Stream(body), now);
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(last - first + 1));
-    if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{total}")) {
-        headers.insert(CONTENT_RANGE, value);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(range) = range {
+        headers.insert(CONTENT_RANGE, range);
     }
     response
+}
+
+/// RFC 9110 §15.3.7.2: each part bears its own range, the whole response none.
+fn several(head: &StoredResponse, bytes: &Bytes, ranges: &[ByteRange], now: Timestamp) -> Response<Body> {
+    let Multipart { content_type, length, body } = Multipart::new(bytes, ranges, head.headers.get(CONTENT_TYPE));
+    let mut response = whole(&Method::GET, head, Source::Stream(body), now);
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_RANGE);
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+fn content_range(range: ByteRange, complete: Option<u64>) -> Option<HeaderValue> {
+    let ByteRange { first, last } = range;
+    let text = match complete {
+        Some(complete) => format!("bytes {first}-{last}/{complete}"),
+        None => format!("bytes {first}-{last}/*"),
+    };
+    HeaderValue::from_str(&text).ok()
 }
 
 /// RFC 9110 §15.5.17.
@@ -99,7 +144,8 @@ fn unsatisfiable(total: u64) -> Response<Body> {
     response
 }
 
-/// RFC 9110 §15.4.5: what a 200 would have said of the content's identity and freshness, and nothing of its form.
+/// RFC 9110 §15.4.5: what a 200 would have said, but for what tells of the bytes: a cache before us brings its copy up to
+/// date by it.
 fn not_modified(head: &StoredResponse, now: Timestamp) -> Response<Body> {
     let mut response = with_status(StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
@@ -117,5 +163,5 @@ fn with_status(status: StatusCode) -> Response<Body> {
     response
 }
 
-const SELECTIVE: [HeaderName; 5] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE];
-const FORM: [HeaderName; 2] = [CONTENT_LENGTH, CONTENT_TYPE];
+const SELECTIVE: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+const FORM: [HeaderName; 2] = [CONTENT_LENGTH, CONTENT_RANGE];

@@ -111,8 +111,10 @@ impl HttpBody for Counted {
 fn class(outcome: Outcome) -> Class {
     match outcome {
         Outcome::Hit | Outcome::HitStale => Class::Hit,
-        Outcome::UriMiss | Outcome::VaryMiss | Outcome::Miss | Outcome::Stale | Outcome::Request => Class::Miss,
+        Outcome::UriMiss | Outcome::VaryMiss | Outcome::Miss | Outcome::Stale | Outcome::Partial | Outcome::Request => {
+            Class::Miss
+        }
         Outcome::Handler => Class::Handler,
-        Outcome::Bypass | Outcome::Refused => Class::Other,
+        Outcome::Method | Outcome::Bypass | Outcome::Refused => Class::Other,
     }
 }

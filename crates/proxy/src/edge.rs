@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holm_cache_policy::{Outcome, strip_connection_listed, strip_for_client, strip_hop_by_hop};
-use holm_model::ids::Seq;
 use holm_model::path;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
+use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Protocol, Service, Upgrade};
 use http::header::{ALLOW, ALT_SVC, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -17,6 +17,7 @@ use crate::address::Authority;
 use crate::answer;
 use crate::collect::{self, Facts};
 use crate::handler::{Handler, HandlerCall};
+use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::node::{CACHE_STATUS, Node, Reply, Target};
 use crate::report::Report;
@@ -32,7 +33,7 @@ pub struct EdgeService {
 }
 
 /// A refusal before any route was found.
-type Refusal = (StatusCode, &'static str);
+pub(crate) type Refusal = (StatusCode, &'static str);
 
 impl EdgeService {
     /// Over this node, counting in this worker's shard. Clients that came by TLS over TCP are told of HTTP/3 on
@@ -43,7 +44,12 @@ impl EdgeService {
         Self { node, shard, alt_svc: h3_port.and_then(value) }
     }
 
-    async fn answer(&self, mut request: Request<Body>, connection: &ConnInfo) -> Result<Response<Body>, Refusal> {
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        connection: &ConnInfo,
+        interims: &Interims,
+    ) -> Result<Response<Body>, Refusal> {
         let begun = Instant::now();
         check_target(&mut request)?;
         let authority = Authority::of(&request).map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
@@ -61,8 +67,8 @@ impl EdgeService {
                 Box::pin(self.handle(handler, request, call)).await
             }
             (None, Some(content)) => {
-                let (authority, sender_applied) = (&authority, Seq::ZERO);
-                let target = Target { site: &site, route, content, scheme, authority, client, sender_applied };
+                let listener = Listener::new(interims);
+                let target = Target::of_client(&site, (route, content), scheme, &authority, (client, &listener));
                 self.node.respond(target, request).await
             }
             (None, None) => return Ok(self.no_route(&site, begun)),
@@ -125,8 +131,8 @@ impl EdgeService {
 }
 
 impl Service for EdgeService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
-        let answered = self.answer(request, connection).await;
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, interims: &Interims) -> Response<Body> {
+        let answered = self.answer(request, connection, interims).await;
         let mut response = answered.unwrap_or_else(|(status, reason)| refused(status, reason));
         if let Some(alt_svc) = &self.alt_svc
             && connection.tls.is_some()
@@ -162,8 +168,10 @@ impl Node {
         };
         enter(&mut request);
         request.headers_mut().remove(UPGRADE);
-        let (site, client, sender_applied) = (&call.site, call.client, Seq::ZERO);
-        let target = Target { site, route, content, scheme, authority: &authority, client, sender_applied };
+        // A handler is told of final responses only.
+        let nowhere = Interims::nowhere();
+        let listener = Listener::new(&nowhere);
+        let target = Target::of_client(&call.site, (route, content), scheme, &authority, (call.client, &listener));
         let Reply { mut response, report, .. } = self.respond(target, request).await;
         strip_for_client(response.headers_mut());
         Ok(with_status(response, &report))
@@ -180,10 +188,12 @@ impl HandlerCall {
 }
 
 /// Makes a client's request one that may be looked up and sent on. Gives the connection, if it asks to leave HTTP.
-fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
+pub(crate) fn enter(request: &mut Request<Body>) -> Option<Upgrade> {
     // The tiers carry a tunnel as a GET. Any other method goes on without its wish, which RFC 9110 §7.8 allows.
     let upgrade = request.extensions_mut().remove::<Upgrade>().filter(|_| *request.method() == Method::GET);
+    let method = request.method().clone();
     let headers = request.headers_mut();
+    forward::remove_method_overrides(&method, headers);
     let protocol = upgrade.as_ref().and_then(|_| headers.get(UPGRADE)).filter(|value| may_upgrade(value)).cloned();
     // What the client calls hop-by-hop goes before the look-up: the origin will not see it, so `Vary` must not either.
     strip_connection_listed(headers);
@@ -204,7 +214,7 @@ fn may_upgrade(protocol: &HeaderValue) -> bool {
 }
 
 /// Refuses what no route is for, and brings the path to its normal form: routes, keys, purges and origins see that one.
-fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
+pub(crate) fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     match *request.method() {
         Method::CONNECT | Method::TRACE => return Err((StatusCode::METHOD_NOT_ALLOWED, "method")),
         Method::OPTIONS if request.uri().path() == "*" => return Err((StatusCode::NO_CONTENT, "options")),
@@ -213,10 +223,14 @@ fn check_target(request: &mut Request<Body>) -> Result<(), Refusal> {
     if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
         return Err((StatusCode::BAD_REQUEST, "scheme"));
     }
-    let Cow::Owned(path) = path::normalise(request.uri().path()) else { return Ok(()) };
+    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
+    let path = path::normalise(request.uri().path());
+    if path::climbs(&path) {
+        return Err(invalid);
+    }
+    let Cow::Owned(path) = path else { return Ok(()) };
     let target = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let invalid = (StatusCode::BAD_REQUEST, "target-invalid");
     parts.path_and_query = Some(target.try_into().map_err(|_| invalid)?);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| invalid)?;
     Ok(())
@@ -240,11 +254,28 @@ fn with_status(mut response: Response<Body>, report: &Report) -> Response<Body> 
     response
 }
 
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, QUERY, POST, PUT, PATCH, DELETE, OPTIONS";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets() {
+        let check = |target: &str, expected: Result<&str, Refusal>| {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = target.parse().expect("a URI");
+            let checked = check_target(&mut request).map(|()| request.uri().to_string());
+            assert_eq!(checked.as_deref().map_err(|refusal| *refusal), expected, "{target}");
+        };
+        let invalid = Err((StatusCode::BAD_REQUEST, "target-invalid"));
+        check("/a/../b?c=%7e", Ok("/b?c=%7e"));
+        check("http://a.example/%7e", Ok("http://a.example/~"));
+        check("/assets/..%2faccount", invalid);
+        check("/assets/..;/account", invalid);
+        check("/account%00.css", invalid);
+        check("ftp://a.example/", Err((StatusCode::BAD_REQUEST, "scheme")));
+    }
 
     #[test]
     fn what_may_leave_http() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, select_range};
+use holm_cache_policy::{Conditional, RangeSelection, evaluate_conditions, precondition_fails, select_range};
 use holm_control::Control;
 use holm_model::path;
 use holm_model::release::FileEntry;
@@ -41,7 +41,7 @@ impl NextHop for FileHop {
             };
             let request = request.map(drop);
             let response = respond(&control, files, &request).await?;
-            Ok(Answer { response, as_of: way.as_of })
+            Ok(Answer { response, as_of: way.as_of, aged: false })
         })
     }
 }
@@ -106,29 +106,28 @@ fn to_folder(request: &Request<()>) -> Response<Body> {
 /// A file with the conditions and the range of the request, as an origin would answer it.
 async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) -> Result<Response<Body>, HopError> {
     let head = head(entry);
-    match evaluate_conditions(request.method(), request.headers(), &head) {
-        Conditional::Proceed => {}
-        failed => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
-            if failed == Conditional::NotModified {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                *response.headers_mut() = head;
-                response.headers_mut().remove(CONTENT_LENGTH);
-            }
-            return Ok(response);
-        }
+    let mut empty = Response::new(Body::empty());
+    if precondition_fails(request.headers(), &head) {
+        *empty.status_mut() = StatusCode::PRECONDITION_FAILED;
+        return Ok(empty);
+    }
+    if evaluate_conditions(request.method(), request.headers(), &head) == Conditional::NotModified {
+        *empty.status_mut() = StatusCode::NOT_MODIFIED;
+        *empty.headers_mut() = head;
+        empty.headers_mut().remove(CONTENT_LENGTH);
+        return Ok(empty);
     }
     match select_range(request.headers(), &head, entry.size) {
         // RFC 9110 §14.2: a range means something to GET only.
         _ if *request.method() != Method::GET => whole(control, entry, request.method()).await,
-        RangeSelection::Part { first, last } => {
-            let mut response = Response::new(body(control, entry, first, last - first + 1).await?);
+        RangeSelection::Parts(ranges) if ranges.len() == 1 => {
+            let range = ranges[0];
+            let mut response = Response::new(body(control, entry, range.first, range.len()).await?);
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             *response.headers_mut() = head;
             let headers = response.headers_mut();
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(last - first + 1));
-            insert_text(headers, CONTENT_RANGE, &format!("bytes {first}-{last}/{}", entry.size));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+            insert_text(headers, CONTENT_RANGE, &format!("bytes {}-{}/{}", range.first, range.last, entry.size));
             Ok(response)
         }
         RangeSelection::Unsatisfiable => {
@@ -136,7 +135,8 @@ async fn file(control: &Arc<Control>, entry: &FileEntry, request: &Request<()>) 
             insert_text(response.headers_mut(), CONTENT_RANGE, &format!("bytes */{}", entry.size));
             Ok(response)
         }
-        RangeSelection::Whole => whole(control, entry, request.method()).await,
+        // Several at once are the cache's to answer, once it has the whole.
+        RangeSelection::Whole | RangeSelection::Parts(_) => whole(control, entry, request.method()).await,
     }
 }
 

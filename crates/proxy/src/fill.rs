@@ -10,30 +10,41 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, StaleReason, VaryValues};
-use holm_cache_store::{Object, Scope, Standing};
+use holm_cache_policy::{CacheKey, RequestDirectives, StaleReason, is_query, strong_etag};
+use holm_cache_store::{ANY_HOST, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::QueryRule;
 use holm_transport::body::Body;
 use http::header::{
     HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 
-pub(crate) use self::buffer::FillBudget;
 use self::buffer::FillReader;
+pub(crate) use self::buffer::{Charge, FillBudget};
 use self::fetch::Fetch;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
-use crate::hop::Head;
+use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
-use crate::stored::{Stored, StoredResponse};
+use crate::stored::{Stored, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
 pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+
+/// What is stored that a fetch can build on.
+#[derive(Debug, Clone)]
+pub(crate) enum Basis {
+    /// Nothing.
+    Nothing,
+    /// A response that is to be confirmed.
+    Stale(StaleObject),
+    /// Parts of one that is fresh: the rest may do.
+    Parts(CachedObject, Arc<StoredParts>),
+}
 
 /// What a fill gives to the one who began it.
 pub(crate) enum Begun {
@@ -58,15 +69,17 @@ impl Node {
         target: &Target<'_>,
         request: Request<Body>,
         mut key: CacheKey,
-        mut stale: Option<StaleObject>,
+        mut basis: Basis,
         report: Report,
     ) -> Reply {
+        let hearer = self.hearer(target, &request);
         for _ in 0..MAX_GENERATIONS {
             match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
-                    let fetch = Fetch::new(self, target, &request, ticket, stale.clone());
+                    fill.audience.begin(hearer);
+                    let fetch = Fetch::new(self, target, &request, ticket, basis.clone());
                     tokio::spawn(fetch.run(Some(begun)));
                     let reader = match answer.await {
                         Ok(Begun::Private(private)) => return private.reply(report),
@@ -74,11 +87,12 @@ impl Node {
                         Err(_) => None,
                     };
                     let phase = fill.answered().await;
-                    if let Some(reply) = self.share(&request, &phase, reader, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(target, &request, &fill, (&phase, reader), basis.stale(), &report) {
                         return reply;
                     }
                 }
                 Entered::Joined(fill) => {
+                    fill.audience.join(hearer);
                     let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };
@@ -86,14 +100,14 @@ impl Node {
                         return self.pass(target, request, report.with_cause(reason)).await;
                     }
                     let report = report.clone().collapsed(true);
-                    if let Some(reply) = self.share(&request, &phase, None, stale.as_ref(), &report, fill.begun_at) {
+                    if let Some(reply) = self.share(target, &request, &fill, (&phase, None), basis.stale(), &report) {
                         return reply;
                     }
                 }
             }
             let known = self.variant_now(target, &request);
             if known != key {
-                (key, stale) = (known, None);
+                (key, basis) = (known, Basis::Nothing);
             }
         }
         self.pass(target, request, report.with_cause("fill-superseded")).await
@@ -101,28 +115,17 @@ impl Node {
 
     /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
     fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        let usable = |fill: &Fill| fill.is_live(&self.marks);
-        self.fills.enter((target.key(request).0, key.0), usable, || (self.begin_seq(target), target.scope(request)))
-    }
-
-    /// The key of the request's own response, by what is known now of how the responses of its URL vary.
-    fn variant_now(&self, target: &Target<'_>, request: &Request<Body>) -> CacheKey {
-        let primary = target.key(request);
-        match self.memory.get(primary.0).as_deref().map(Object::meta) {
-            Some(Stored::Variants(variants)) => {
-                variants.key(primary, &VaryValues::of(&variants.spec, request.headers()))
-            }
-            _ => primary,
-        }
+        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), || Fill::new(self, target, request))
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
-    fn bridges_error(&self, (object, head): &StaleObject) -> bool {
-        match self.marks.standing_of(object) {
-            Standing::Hard => false,
-            Standing::Soft { since } => head.meta.usable_on_error(now(), Some(since)),
-            Standing::Live => head.meta.usable_on_error(now(), None),
-        }
+    pub(crate) fn bridges_error(&self, request: &HeaderMap, (object, head): &StaleObject) -> bool {
+        let since = match self.marks.standing_of(object) {
+            Standing::Hard => return false,
+            Standing::Soft { since } => Some(since),
+            Standing::Live => None,
+        };
+        head.meta.usable_on_error(&RequestDirectives::parse(request), now(), since)
     }
 
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
@@ -136,12 +139,9 @@ impl Node {
         if self.fills.contains(key.0) {
             return;
         }
-        if let Entered::Leader(ticket) = self.fills.enter(
-            (target.key(request).0, key.0),
-            |_| true,
-            || (self.begin_seq(target), target.scope(request)),
-        ) {
-            let stale = Some((Arc::clone(object), Arc::clone(head)));
+        let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
+        if let Entered::Leader(ticket) = entered {
+            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }
@@ -149,53 +149,97 @@ impl Node {
     /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
     fn share(
         &self,
+        target: &Target<'_>,
         request: &Request<Body>,
-        phase: &Phase,
-        reader: Option<FillReader>,
+        fill: &Fill,
+        (phase, reader): (&Phase, Option<FillReader>),
         stale: Option<&StaleObject>,
         report: &Report,
-        begun_at: Seq,
     ) -> Option<Reply> {
         match phase {
             Phase::Asked | Phase::Released(_) => None,
-            Phase::Streaming(streaming) => self.share_stream(request, streaming, reader, report),
-            Phase::Refreshed(object) => self.share_refreshed(request, object, report),
-            Phase::Failed(error) => {
-                if let Some((object, head)) = stale.filter(|stale| self.bridges_error(stale)) {
-                    let reply = self.stale(request, object, head, StaleReason::Error, now());
-                    return Some(Reply { report: reply.report.with_cause(error.reason), ..reply });
-                }
-                Some(self.failed(error, report.clone(), begun_at))
+            Phase::Streaming(streaming) => self.share_stream(target, request, streaming, reader, report),
+            Phase::Refreshed(object) => {
+                self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
+            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), fill.begun_at)),
         }
+    }
+
+    /// The answer where no usable response came: the stale one, if it may stand in (RFC 5861 §4), else an error.
+    pub(crate) fn answer_failure(
+        &self,
+        request: &Request<Body>,
+        error: &HopError,
+        stale: Option<&StaleObject>,
+        report: Report,
+        as_of: Seq,
+    ) -> Reply {
+        let Some((object, head)) = stale.filter(|stale| self.bridges_error(request.headers(), stale)) else {
+            return self.failed(error, report, as_of);
+        };
+        let reply = self.stale(request, object, head, StaleReason::Error, now());
+        // RFC 9211 §2.1: no hit, for the request went on.
+        let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
+        let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
+        Reply { report, ..reply }
     }
 
     fn share_stream(
         &self,
+        target: &Target<'_>,
         request: &Request<Body>,
         streaming: &Streaming,
         reader: Option<FillReader>,
         report: &Report,
     ) -> Option<Reply> {
-        let live = self.marks.standing(&streaming.scope, streaming.as_of) == Standing::Live;
-        if !live || !streaming.head.selected_by(request.headers()) {
+        let live = self.marks.standing(&streaming.scope, streaming.as_of, streaming.local) == Standing::Live;
+        if !live || !streaming.head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
         let response = answer::from_stored(request, &streaming.head, source, now());
-        let report = report.clone().fwd_status(streaming.head.status).stored(true);
-        Some(Reply::new(response, report, streaming.as_of))
+        let report = report.clone().fwd_status(streaming.head.status).stored(&streaming.head.meta);
+        Some(Reply::from_cache(response, report, streaming.as_of))
     }
 
-    fn share_refreshed(&self, request: &Request<Body>, object: &CachedObject, report: &Report) -> Option<Reply> {
+    /// The answer of a response that was just confirmed.
+    pub(crate) fn share_renewed(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        object: &CachedObject,
+        report: Report,
+    ) -> Option<Reply> {
         let Stored::Response(head) = object.meta() else { return None };
         let live = self.marks.standing_of(object) == Standing::Live;
-        if !live || !head.selected_by(request.headers()) {
+        if !live || !head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
         let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
-        let report = report.clone().fwd_status(http::StatusCode::NOT_MODIFIED).stored(true);
-        Some(Reply::new(response, report, object.as_of()))
+        Some(Reply::from_cache(response, report.stored(&head.meta), object.as_of()))
+    }
+}
+
+impl Basis {
+    fn stale(&self) -> Option<&StaleObject> {
+        match self {
+            Self::Stale(stale) => Some(stale),
+            Self::Nothing | Self::Parts(..) => None,
+        }
+    }
+
+    /// What was purged since it was found is no basis; nor are parts that nothing can be added to (RFC 9111 §3.4).
+    fn usable(self, node: &Node) -> Self {
+        let usable = match &self {
+            Self::Nothing => true,
+            Self::Stale((object, _)) => node.marks.standing_of(object) != Standing::Hard,
+            Self::Parts(object, stored) => {
+                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers).is_some();
+                extensible && node.marks.standing_of(object) == Standing::Live
+            }
+        };
+        if usable { self } else { Self::Nothing }
     }
 }
 
@@ -208,23 +252,28 @@ impl Private {
 
 impl Target<'_> {
     /// What purges select the response to `request` by, before its tags are known.
-    pub(crate) fn scope(&self, request: &Request<Body>) -> Scope {
-        let uri = request.uri();
-        let scope = Scope::new(self.site.name(), self.authority.host(), uri.path(), uri.query(), &[]);
-        match self.route.rule.key.query {
-            QueryRule::All => scope,
-            QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => scope.of_several_queries(),
-        }
+    pub(crate) fn scope<B>(&self, request: &Request<B>) -> Scope {
+        let (uri, rule) = (request.uri(), &self.route.rule.key);
+        let host = if rule.share_hosts { ANY_HOST } else { self.authority.host() };
+        let scope = Scope::new(self.site.name(), host, uri.path(), uri.query(), &[]);
+        let one_query = rule.query == QueryRule::All && !rule.sort;
+        if one_query { scope } else { scope.of_several_queries() }
     }
 }
 
-/// The request that fills: a whole GET, whatever the client has or wants of it.
-fn filling_head(request: &Request<Body>) -> Head {
+/// RFC 9110 §15.4.5: a 304 stands for a 200. An error page that bears the content's validator is not made good by it.
+pub(crate) fn can_be_confirmed(stale: &StoredResponse) -> bool {
+    stale.status == StatusCode::OK
+}
+
+/// The request that fills: the whole of what is asked for, whatever the client has or wants of it.
+pub(crate) fn filling_head(request: &Request<Body>) -> Head {
     let mut headers: HeaderMap = request.headers().clone();
     for name in PARTIAL {
         headers.remove(name);
     }
-    Head { method: Method::GET, uri: request.uri().clone(), headers }
+    let method = if is_query(request.method()) { request.method().clone() } else { Method::GET };
+    Head { method, uri: request.uri().clone(), headers, content: request.body().held().unwrap_or_default() }
 }
 
 const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];

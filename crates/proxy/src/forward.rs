@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::Version;
-use http::header::{COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
+use holm_model::fields;
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::{Method, Version};
 
 use crate::internal::Scheme;
 
@@ -25,7 +26,8 @@ pub(crate) const VIA_SHIELD: &str = "holm-shield";
 
 /// Says where the request came from. No peer is believed, so whatever a client wrote is replaced.
 pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Scheme, host: &str) {
-    let believed: Vec<HeaderName> = headers.keys().filter(|name| is_about_the_client(name)).cloned().collect();
+    let believed: Vec<HeaderName> =
+        headers.keys().filter(|name| fields::is_about_the_client(name.as_str())).cloned().collect();
     for name in believed {
         headers.remove(name);
     }
@@ -39,10 +41,19 @@ pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Sche
     headers.remove(HOST);
 }
 
-/// Fields by which proxies tell of the client, or of another target than the request's: an origin that believes them
-/// answers by what no cache key holds.
-fn is_about_the_client(name: &HeaderName) -> bool {
-    name == FORWARDED || name.as_str().starts_with("x-forwarded") || TOLD_BY_PROXIES.contains(&name.as_str())
+/// Removes what asks for another method than the request's, where that one's response may be stored: an error or a
+/// deletion's page would be served to all. Other methods keep it, for clients that can't send what they mean.
+pub(crate) fn remove_method_overrides(method: &Method, headers: &mut HeaderMap) {
+    if method.is_safe() || method.as_str() == "QUERY" {
+        remove_all(headers, fields::overrides_method);
+    }
+}
+
+fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
 }
 
 /// RFC 9113 §8.2.3, RFC 9114 §4.2.1: HTTP/2 and HTTP/3 may send a cookie in crumbs; nobody else expects that.
@@ -82,21 +93,6 @@ pub(crate) fn enter_cdn(headers: &mut HeaderMap) -> bool {
     passes < MAX_PASSES
 }
 
-/// Beside `Forwarded` and `X-Forwarded-…`.
-const TOLD_BY_PROXIES: [&str; 11] = [
-    "client-ip",
-    "fastly-client-ip",
-    "front-end-https",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-host",
-    "x-original-host",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,10 +121,33 @@ mod tests {
         headers.insert("forwarded", "for=6.6.6.6".parse().expect("value"));
         headers.insert("x-forwarded-prefix", "/x".parse().expect("value"));
         headers.insert("x-original-url", "/admin".parse().expect("value"));
+        headers.insert("x_forwarded_host", "evil.example".parse().expect("value"));
         write_client(&mut headers, [127, 0, 0, 1].into(), Scheme::Https, "shop.example");
         assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "shop.example");
-        assert!(["forwarded", "x-forwarded-prefix", "x-original-url"].iter().all(|name| !headers.contains_key(*name)));
+        assert!(
+            ["forwarded", "x-forwarded-prefix", "x-original-url", "x_forwarded_host"]
+                .iter()
+                .all(|name| !headers.contains_key(*name))
+        );
+    }
+
+    #[test]
+    fn method_overrides_stay_with_unsafe_methods_only() {
+        let check = |method: &str, stays: bool| {
+            let mut headers = HeaderMap::new();
+            for name in ["x-http-method", "x-http-method-override", "x-method-override"] {
+                headers.insert(name, HeaderValue::from_static("DELETE"));
+            }
+            remove_method_overrides(&method.parse().expect("a method"), &mut headers);
+            assert_eq!(headers.is_empty(), !stays, "{method}");
+        };
+        check("GET", false);
+        check("HEAD", false);
+        check("OPTIONS", false);
+        check("QUERY", false);
+        check("POST", true);
+        check("PUT", true);
     }
 
     #[test]

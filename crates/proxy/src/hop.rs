@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use holm_cache_policy::FetchTimes;
 use holm_model::ids::Seq;
+use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
@@ -40,6 +43,15 @@ pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
     /// The seq that the content is good for (`Holm-As-Of`).
     pub(crate) as_of: Seq,
+    /// Its `Age` holds the time that its fetch took: a tier of ours has counted it.
+    pub(crate) aged: bool,
+}
+
+impl Answer {
+    /// When it was asked for and when it came, for its age (RFC 9111 §4.2.3): the delay counts once on its whole way.
+    pub(crate) const fn times(&self, requested: Timestamp, received: Timestamp) -> FetchTimes {
+        FetchTimes { requested: if self.aged { received } else { requested }, received }
+    }
 }
 
 /// No response came.
@@ -55,6 +67,16 @@ pub(crate) struct HopError {
 }
 
 impl HopError {
+    /// The origin answered, and a stored response is better than what it said.
+    pub(crate) fn of_origin(status: StatusCode) -> Self {
+        Self::new(status, ORIGIN_ERROR, format!("the origin answered {status}"))
+    }
+
+    /// Was there an answer?
+    pub(crate) fn is_origins(&self) -> bool {
+        self.reason == ORIGIN_ERROR
+    }
+
     pub(crate) fn new(status: StatusCode, reason: &'static str, detail: impl Into<Arc<str>>) -> Self {
         Self { status, reason, detail: detail.into() }
     }
@@ -66,20 +88,19 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// A QUERY's.
+    pub(crate) content: Bytes,
 }
 
 impl Head {
-    /// The request with this head and no body.
-    pub(crate) fn without_body(self) -> Request<Body> {
-        self.with_body(Body::empty())
-    }
-
-    /// The request with this head and a body.
-    pub(crate) fn with_body(self, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
+    /// The request.
+    pub(crate) fn into_request(self) -> Request<Body> {
+        let mut request = Request::new(Body::full(self.content));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
         *request.headers_mut() = self.headers;
         request
     }
 }
+
+const ORIGIN_ERROR: &str = "origin-error";

@@ -19,7 +19,10 @@ pub(crate) const UPGRADED: HeaderName = HeaderName::from_static("holm-upgraded")
 /// On an error answer made by a tier: the reason that the client's `Cache-Status` shall name.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("holm-reason");
 
-const ALL: [HeaderName; 6] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON];
+/// On an answer: its `Age` holds the time that its fetch took.
+pub(crate) const AGED: HeaderName = HeaderName::from_static("holm-aged");
+
+const ALL: [HeaderName; 7] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON, AGED];
 
 /// Removes every internal field.
 pub(crate) fn strip(headers: &mut HeaderMap) {

@@ -4,31 +4,31 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use holm_cache_policy::{CacheKey, KeyInput, MissReason, Outcome, RequestDirectives, StaleReason, VaryValues, Verdict};
-use holm_cache_store::{Marks, Memory, Object, Standing};
+use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
+use holm_cache_store::{Marks, Memory, Object};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
+use holm_model::manifest::KeyRule;
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
 use http::header::{AGE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Body as _;
+use http::{HeaderMap, Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
-use crate::answer::{self, Source};
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
-use crate::hop::{HopError, NextHop, Way};
+use crate::hop::{NextHop, Way};
+use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
-use crate::stored::{Stored, StoredResponse};
+use crate::stored::{Aside, Stored};
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -73,6 +73,10 @@ pub(crate) struct Target<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) authority: &'a Authority,
     pub(crate) client: IpAddr,
+    /// The same, as one that may be told something before its answer.
+    pub(crate) listener: &'a Listener<'a>,
+    /// The digest of a QUERY's content and its type.
+    pub(crate) content_digest: Option<[u8; 32]>,
     /// What the sender of an internal hop had applied.
     pub(crate) sender_applied: Seq,
 }
@@ -86,16 +90,8 @@ pub(crate) struct Reply {
     pub(crate) as_of: Seq,
     /// Why no hop answered, where this response was made for want of one.
     pub(crate) error: Option<&'static str>,
-}
-
-/// What a look-up found.
-pub(crate) enum Found {
-    /// Nothing usable; the key that a fill goes under.
-    Nothing(CacheKey, MissReason),
-    /// A response; `soft_since` if a soft purge made it stale.
-    Response { key: CacheKey, object: CachedObject, head: Arc<StoredResponse>, soft_since: Option<Timestamp> },
-    /// The last response could not be stored.
-    Unstorable(&'static str),
+    /// Its `Age` holds the time that its fetch took.
+    pub(crate) aged: bool,
 }
 
 impl Node {
@@ -176,188 +172,6 @@ impl Node {
         self.applied.send_replace(self.marks.applied());
     }
 
-    /// Answers a request from the cache, or from the next hop through the cache where that may be.
-    pub(crate) async fn respond(self: &Arc<Self>, target: Target<'_>, request: Request<Body>) -> Reply {
-        let now = now();
-        if let Some(reason) = self.bypass_reason(&target, &request) {
-            return self.pass(&target, request, Report::forward(Outcome::Bypass, reason)).await;
-        }
-        let directives = RequestDirectives::parse(request.headers());
-        // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
-        let applied = self.marks.applied();
-        let primary = target.key(&request);
-        match self.look_up(primary, request.headers(), now) {
-            Found::Response { key, object, head, soft_since } => {
-                match head.meta.verdict(&directives, now, soft_since) {
-                    Verdict::Serve => self.hit(&request, &object, &head, applied, now),
-                    Verdict::ServeStale(reason) => {
-                        self.revalidate_behind(&target, &request, key, (&object, &head));
-                        self.stale(&request, &object, &head, reason, now)
-                    }
-                    Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
-                    Verdict::Revalidate(reason) => {
-                        let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
-                        let report = Report::forward(outcome, reason.as_str());
-                        Box::pin(self.fill(&target, request, key, Some((object, head)), report)).await
-                    }
-                    Verdict::Fetch(reason) => {
-                        let report = Report::forward(reason.outcome(), reason.as_str());
-                        Box::pin(self.miss(&target, request, key, &directives, report)).await
-                    }
-                }
-            }
-            Found::Unstorable(reason) if directives.only_if_cached() => self.not_cached(reason),
-            Found::Unstorable(reason) => {
-                let report = Report::forward(Outcome::Miss, "hit-for-miss").with_cause(reason);
-                Box::pin(self.pass(&target, request, report)).await
-            }
-            Found::Nothing(key, reason) => {
-                let report = Report::forward(reason.outcome(), reason.as_str());
-                Box::pin(self.miss(&target, request, key, &directives, report)).await
-            }
-        }
-    }
-
-    /// Looks a URL up, then its variant where responses vary. Purged entries are as good as absent.
-    pub(crate) fn look_up(&self, primary: CacheKey, headers: &HeaderMap, now: Timestamp) -> Found {
-        let Some(object) = self.memory.get(primary.0) else {
-            return Found::Nothing(primary, MissReason::UriMiss);
-        };
-        match object.meta() {
-            Stored::Response(_) => self.stand(primary, object),
-            Stored::Unstorable { until, .. } if *until <= now => Found::Nothing(primary, MissReason::UriMiss),
-            Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
-            Stored::Variants(variants) => {
-                let key = variants.key(primary, &VaryValues::of(&variants.spec, headers));
-                match self.memory.get(key.0) {
-                    Some(object) => self.stand(key, object),
-                    None => Found::Nothing(key, MissReason::VaryMiss),
-                }
-            }
-        }
-    }
-
-    /// What the purge marks leave of an object.
-    fn stand(&self, key: CacheKey, object: CachedObject) -> Found {
-        let soft_since = match self.marks.standing_of(&object) {
-            Standing::Hard => return Found::Nothing(key, MissReason::Purged),
-            Standing::Soft { since } => Some(since),
-            Standing::Live => None,
-        };
-        match object.meta() {
-            Stored::Response(head) => {
-                let head = Arc::clone(head);
-                Found::Response { key, object, head, soft_since }
-            }
-            Stored::Variants(_) => Found::Nothing(key, MissReason::UriMiss),
-            Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
-        }
-    }
-
-    fn hit(
-        &self,
-        request: &Request<Body>,
-        object: &CachedObject,
-        head: &Arc<StoredResponse>,
-        as_of: Seq,
-        now: Timestamp,
-    ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        Reply::new(response, Report::hit(head.meta.ttl(now)), as_of)
-    }
-
-    pub(crate) fn stale(
-        &self,
-        request: &Request<Body>,
-        object: &CachedObject,
-        head: &Arc<StoredResponse>,
-        reason: StaleReason,
-        now: Timestamp,
-    ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
-        let report = Report::stale_hit(head.meta.ttl(now), reason.as_str());
-        // A stale answer must not wash a soft purge away at the tier before us.
-        Reply::new(response, report, object.as_of())
-    }
-
-    /// A miss: shared where the request allows it, else for this client alone.
-    async fn miss(
-        self: &Arc<Self>,
-        target: &Target<'_>,
-        request: Request<Body>,
-        key: CacheKey,
-        directives: &RequestDirectives,
-        report: Report,
-    ) -> Reply {
-        if directives.only_if_cached() {
-            return self.not_cached("only-if-cached");
-        }
-        let alone = if request.method() == Method::HEAD {
-            Some("head")
-        } else if request.headers().contains_key(http::header::RANGE) {
-            Some("cold-range")
-        } else if directives.no_store() {
-            Some("request-no-store")
-        } else {
-            None
-        };
-        match alone {
-            Some(reason) => self.pass(target, request, report.with_cause(reason)).await,
-            None => self.fill(target, request, key, None, report).await,
-        }
-    }
-
-    /// Sends a request on for its client alone: nothing is shared, nothing is stored, the bodies are back-pressured.
-    pub(crate) async fn pass(self: &Arc<Self>, target: &Target<'_>, request: Request<Body>, report: Report) -> Reply {
-        let way = target.way(self.begin_seq(target), request.version());
-        let unsafe_method = !request.method().is_safe();
-        let primary = unsafe_method.then(|| CacheKey::primary(&target.key_input(&request)));
-        let (as_of, sent) = (way.as_of, self.hop_for(target.content).send(request, way).await);
-        match sent {
-            Ok(answer) => {
-                let status = answer.response.status();
-                if let Some(primary) = primary.filter(|_| !status.is_client_error() && !status.is_server_error()) {
-                    // RFC 9111 §4.4: a success of an unsafe method invalidates what is stored of its target.
-                    self.memory.remove(primary.0);
-                    self.fills.spoil(primary.0);
-                }
-                let report = report.fwd_status(status);
-                Reply::new(answer.response, report, answer.as_of)
-            }
-            Err(error) => self.failed(&error, report, as_of),
-        }
-    }
-
-    /// The response to a request that no hop answered.
-    pub(crate) fn failed(&self, error: &HopError, report: Report, as_of: Seq) -> Reply {
-        if let Some(kept_back) = self.failures.admit() {
-            let (role, status) = (self.role.as_str(), error.status.as_u16());
-            tracing::info!(role, status, reason = error.reason, detail = %error.detail, kept_back, "no answer");
-        }
-        let response = answer::error(error.status, error.reason);
-        Reply { error: Some(error.reason), ..Reply::new(response, report.with_cause(error.reason), as_of) }
-    }
-
-    /// RFC 9111 §5.2.1.7.
-    fn not_cached(&self, reason: &'static str) -> Reply {
-        let response = answer::error(StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
-        let report = Report::local(Outcome::Refused, "only-if-cached").with_cause(reason);
-        Reply::new(response, report, self.marks.applied())
-    }
-
-    pub(crate) fn bypass_reason(&self, target: &Target<'_>, request: &Request<Body>) -> Option<&'static str> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some("method");
-        }
-        if !target.route.rule.enabled {
-            return Some("route");
-        }
-        if !request.body().is_end_stream() {
-            return Some("request-body");
-        }
-        request.headers().contains_key(http::header::UPGRADE).then_some("upgrade")
-    }
-
     pub(crate) fn hop_for(&self, content: &Content) -> &Arc<dyn NextHop> {
         match content {
             Content::Origin(_) => &self.hop,
@@ -394,9 +208,14 @@ impl Role {
 }
 
 impl Reply {
+    /// A stored response, or one that is being stored.
+    pub(crate) const fn from_cache(response: Response<Body>, report: Report, as_of: Seq) -> Self {
+        Self { response, report, as_of, error: None, aged: true }
+    }
+
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None }
+        Self { response, report, as_of, error: None, aged: false }
     }
 }
 
@@ -406,24 +225,44 @@ impl std::fmt::Debug for Node {
     }
 }
 
+impl<'a> Target<'a> {
+    /// Where the request of an edge's client goes.
+    pub(crate) const fn of_client(
+        site: &'a Arc<Site>,
+        (route, content): (&'a SiteRoute, &'a Content),
+        scheme: Scheme,
+        authority: &'a Authority,
+        (client, listener): (IpAddr, &'a Listener<'a>),
+    ) -> Self {
+        let (content_digest, sender_applied) = (None, Seq::ZERO);
+        Self { site, route, content, scheme, authority, client, listener, content_digest, sender_applied }
+    }
+}
+
 impl Target<'_> {
-    pub(crate) fn key(&self, request: &Request<Body>) -> CacheKey {
+    pub(crate) fn key<B>(&self, request: &Request<B>) -> CacheKey {
         CacheKey::primary(&self.key_input(request))
     }
 
-    pub(crate) fn key_input<'a>(&'a self, request: &'a Request<Body>) -> KeyInput<'a> {
-        let site = match self.content {
+    /// What stands for the site in keys.
+    pub(crate) fn key_site(&self) -> &str {
+        match self.content {
             Content::Origin(_) => self.site.name().as_str(),
             Content::Files(files) => files.salt(),
-        };
-        KeyInput {
-            site,
-            scheme: self.scheme.as_str(),
-            host: self.authority.host(),
-            port: self.authority.port(self.scheme),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            rule: &self.route.rule.key,
+        }
+    }
+
+    pub(crate) fn key_input<'a, B>(&'a self, request: &'a Request<B>) -> KeyInput<'a> {
+        let input = key_input(self.key_site(), self.scheme, self.authority, request, &self.route.rule.key);
+        KeyInput { content: self.content_digest, ..input }
+    }
+
+    /// The target of a request whose response may be stored. What hosts share is fetched in the name of one of them: the
+    /// origin does not learn which one this client asked for, so it can't write that into what all get.
+    pub(crate) fn for_storing(self) -> Self {
+        match self.site.first_host().filter(|_| self.route.rule.key.share_hosts) {
+            Some(authority) => Self { authority, ..self },
+            None => self,
         }
     }
 
@@ -437,6 +276,43 @@ impl Target<'_> {
             as_of,
             version,
         }
+    }
+}
+
+/// The key of a URL's path, whatever its query.
+pub(crate) fn path_key(input: &KeyInput<'_>) -> CacheKey {
+    CacheKey::primary(&KeyInput { query: None, ..*input })
+}
+
+/// The key of every URL with a query that is equivalent (`No-Vary-Search`).
+pub(crate) fn equivalent_key(input: &KeyInput<'_>, variance: &NoVarySearch) -> CacheKey {
+    let common = variance.canonical_query(input.query);
+    CacheKey(Aside::Equivalent.of(CacheKey::primary(&KeyInput { query: Some(&common), ..*input })))
+}
+
+/// An origin (RFC 9110 §4.3.1) as text.
+pub(crate) fn origin(scheme: Scheme, authority: &Authority) -> String {
+    format!("{}://{}:{}", scheme.as_str(), authority.host(), authority.port(scheme))
+}
+
+/// What the key of a request is made of. `site` is what stands for the site.
+pub(crate) fn key_input<'a, B>(
+    site: &'a str,
+    scheme: Scheme,
+    authority: &'a Authority,
+    request: &'a Request<B>,
+    rule: &'a KeyRule,
+) -> KeyInput<'a> {
+    KeyInput {
+        site,
+        scheme: scheme.as_str(),
+        host: authority.host(),
+        port: authority.port(scheme),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        request: request.headers(),
+        content: None,
+        rule,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shield's next hop: an endpoint of the route's origin pool.
 
 use futures_util::future::BoxFuture;
-use holm_cache_policy::strip_hop_by_hop;
+use holm_cache_policy::{strip_hop_by_hop, write_surrogate_capability};
 use holm_transport::body::Body;
 use holm_upstream::UpstreamError;
 use http::header::{CONNECTION, DATE, EXPECT, HOST, HeaderValue, UPGRADE};
@@ -24,7 +24,7 @@ impl NextHop for OriginHop {
                 return Err(HopError::new(StatusCode::BAD_GATEWAY, "no-origin", "the route has no origin"));
             };
             let response = pool.send(prepare(request, &way)).await.map_err(|error| no_origin(&error))?;
-            Ok(Answer { response: clean(response), as_of: way.as_of })
+            Ok(Answer { response: clean(response), as_of: way.as_of, aged: false })
         })
     }
 }
@@ -38,6 +38,7 @@ fn prepare(mut request: Request<Body>, way: &Way) -> Request<Body> {
     strip_hop_by_hop(headers);
     internal::strip(headers);
     headers.remove(EXPECT);
+    write_surrogate_capability(headers);
     forward::write_via(headers, version, VIA_SHIELD);
     if let Ok(host) = HeaderValue::from_str(way.authority.as_str()) {
         headers.insert(HOST, host);

@@ -1,6 +1,7 @@
 //! Reports: what is to be said of a response in `Cache-Status`, the access log and the metrics.
 
-use holm_cache_policy::{CacheStatus, Outcome};
+use holm_cache_policy::{CacheStatus, Outcome, StoredMeta};
+use holm_model::units::Timestamp;
 use http::StatusCode;
 
 /// What happened to one request at this node.
@@ -16,14 +17,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A fresh hit with this many seconds to live.
-    pub(crate) fn hit(ttl: i64) -> Self {
-        Self { ttl: Some(ttl), ..Self::forward_plain(Outcome::Hit) }
+    /// A fresh hit. Where the route has changed its lifetime, the detail says so.
+    pub(crate) fn hit(meta: &StoredMeta, now: Timestamp) -> Self {
+        Self { ttl: Some(meta.ttl(now)), detail: meta.ttl_rule(), ..Self::forward_plain(Outcome::Hit) }
     }
 
     /// A stale hit.
-    pub(crate) fn stale_hit(ttl: i64, reason: &'static str) -> Self {
-        Self { ttl: Some(ttl), detail: Some(reason), ..Self::forward_plain(Outcome::HitStale) }
+    pub(crate) fn stale_hit(meta: &StoredMeta, now: Timestamp, reason: &'static str) -> Self {
+        Self { ttl: Some(meta.ttl(now)), detail: Some(reason), ..Self::forward_plain(Outcome::HitStale) }
     }
 
     /// The request went, or will go, to the next hop.
@@ -49,8 +50,13 @@ impl Report {
         Self { fwd_status: Some(status), ..self }
     }
 
-    pub(crate) fn stored(self, stored: bool) -> Self {
-        Self { stored, ..self }
+    pub(crate) fn with_ttl(self, ttl: Option<i64>) -> Self {
+        Self { ttl, ..self }
+    }
+
+    /// What was forwarded is stored. Where the route has changed its lifetime, the detail says so.
+    pub(crate) fn stored(self, meta: &StoredMeta) -> Self {
+        Self { stored: true, detail: meta.ttl_rule().or(self.detail), ..self }
     }
 
     pub(crate) fn collapsed(self, collapsed: bool) -> Self {

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use holm_cache_policy::Outcome;
+use holm_cache_policy::{Outcome, is_query};
 use holm_model::ids::Seq;
 use holm_model::limits::AS_OF_WAIT;
 use holm_telemetry::{Shard, Tier};
 use holm_transport::body::Body;
+use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Service, Upgrade};
 use http::header::{HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
@@ -17,9 +18,11 @@ use crate::address::Authority;
 use crate::answer;
 use crate::collect::{self, Facts};
 use crate::forward::X_FORWARDED_FOR;
+use crate::interim::Listener;
 use crate::internal::{self, Envelope};
 use crate::node::{Node, Reply, Target};
 use crate::report::Report;
+use crate::respond::bypass_reason;
 use crate::tunnel;
 
 /// Answers the requests of edges; one for each worker. Its listener must demand a certificate of the cluster.
@@ -36,7 +39,12 @@ impl ShieldService {
         Self { node, shard }
     }
 
-    async fn answer(&self, mut request: Request<Body>, envelope: Envelope, authority: &Authority) -> Response<Body> {
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        (envelope, authority): (Envelope, &Authority),
+        interims: &Interims,
+    ) -> Response<Body> {
         let begun = Instant::now();
         let Some(site) = self.node.sites.load().by_name(&envelope.site).cloned() else {
             return refuse(StatusCode::NOT_FOUND, "no-such-site");
@@ -53,6 +61,8 @@ impl ShieldService {
             scheme: envelope.scheme,
             authority,
             client: client(&request),
+            listener: &Listener::new(interims),
+            content_digest: None,
             sender_applied: envelope.applied,
         };
         let reply = self.reply(&target, request).await;
@@ -62,7 +72,8 @@ impl ShieldService {
 
     /// From the cache only if this tier's look-ups see every purge that the sender's do.
     async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
-        let looked_up = self.node.bypass_reason(target, &request).is_none();
+        // The content of a QUERY is not read yet.
+        let looked_up = is_query(request.method()) || bypass_reason(&target.route.rule, &request).is_none();
         if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
             return self.node.respond(*target, request).await;
         }
@@ -70,7 +81,7 @@ impl ShieldService {
     }
 
     fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {
-        let Reply { mut response, report, as_of, error } = reply;
+        let Reply { mut response, report, as_of, error, aged } = reply;
         if let Some(incoming) = in_tunnel
             && response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = response.extensions_mut().remove::<Upgrade>()
@@ -81,6 +92,9 @@ impl ShieldService {
             *response.body_mut() = tunnel::body_over_io(incoming, upgrade);
         }
         internal::write_as_of(response.headers_mut(), as_of);
+        if aged {
+            response.headers_mut().insert(internal::AGED, HeaderValue::from_static("1"));
+        }
         if let Some(reason) = error {
             response.headers_mut().insert(internal::REASON, HeaderValue::from_static(reason));
         }
@@ -89,13 +103,13 @@ impl ShieldService {
 }
 
 impl Service for ShieldService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, interims: &Interims) -> Response<Body> {
         let known = connection.tls.as_ref().is_some_and(|tls| tls.client_identity.is_some());
         let (Some(envelope), true) = (Envelope::read(request.headers()), known) else {
             return refuse(StatusCode::FORBIDDEN, "not-an-edge");
         };
         match Authority::of(&request) {
-            Ok(authority) => self.answer(request, envelope, &authority).await,
+            Ok(authority) => self.answer(request, (envelope, &authority), interims).await,
             Err(reason) => refuse(StatusCode::BAD_REQUEST, reason),
         }
     }

@@ -85,6 +85,7 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
         return Err(HopError::new(response.status(), reason, "the shield says so"));
     }
     let upgraded = headers.contains_key(internal::UPGRADED);
+    let aged = headers.contains_key(internal::AGED);
     internal::strip(headers);
     forward::write_via(headers, Version::HTTP_3, VIA_EDGE);
     // The version of this hop says nothing of the next one's.
@@ -97,7 +98,7 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
         }
         None => {}
     }
-    Ok(Answer { response, as_of })
+    Ok(Answer { response, as_of, aged })
 }
 
 /// Makes the shield's answer the 101 that the origin gave.

@@ -10,6 +10,7 @@ use holm_model::manifest::{CacheRule, HostPattern, Manifest, OriginSpec, PathPat
 use holm_model::release::{Files, Release};
 use holm_upstream::Pool;
 
+use crate::address::Authority;
 use crate::handler::Handler;
 
 /// An active release, ready to serve.
@@ -17,6 +18,7 @@ pub struct Site {
     release: Arc<Release>,
     routes: Vec<SiteRoute>,
     pools: HashMap<String, Arc<Pool>>,
+    first_host: Option<Authority>,
 }
 
 /// One route of a site, with everything that a request needs in place.
@@ -55,7 +57,8 @@ impl Site {
     /// Puts a release and its parts together.
     pub(crate) fn new(release: Arc<Release>, parts: &Parts) -> Self {
         let routes = (0..release.manifest.routes.len()).map(|index| SiteRoute::new(&release, index, parts)).collect();
-        Self { routes, pools: parts.pools.clone(), release }
+        let first_host = release.manifest.first_host().and_then(|host| Authority::parse(host).ok());
+        Self { routes, pools: parts.pools.clone(), first_host, release }
     }
 
     /// The site's name.
@@ -74,6 +77,11 @@ impl Site {
     pub(crate) fn names(&self, host: &str) -> bool {
         let named = |pattern: &HostPattern| *pattern != HostPattern::Any && pattern.matches(host);
         self.manifest().hosts.iter().any(named)
+    }
+
+    /// The first host that the manifest names as a whole.
+    pub(crate) const fn first_host(&self) -> Option<&Authority> {
+        self.first_host.as_ref()
     }
 
     /// The pool of this name, if its specification is still the same: connections and health survive a release.

@@ -1,11 +1,13 @@
-//! What the cache holds under a key: a response, the names of the fields that responses vary by, or a warning.
+//! What the cache holds under a key: a response, parts of one, the variants of a URL, or a warning.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use holm_cache_policy::{CacheKey, StoredMeta, VarySpec, VaryValues};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
+
+use crate::variants::Variants;
 
 /// The metadata of a stored object.
 #[derive(Debug, Clone)]
@@ -14,8 +16,37 @@ pub(crate) enum Stored {
     Response(Arc<StoredResponse>),
     /// Responses of this URL differ by request fields: look again under the variant's key.
     Variants(Arc<Variants>),
+    /// Parts of a response.
+    Parts(Arc<StoredParts>),
+    /// What of a path's queries says nothing: look again under the key of what is left.
+    Queries(Arc<NoVarySearch>),
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
+    /// The fields of the last 103 of this URL, under a key of their own.
+    EarlyHints(HeaderMap),
+}
+
+/// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// [`Stored::Parts`].
+    Parts = 1,
+    /// [`Stored::Unstorable`].
+    Unstorable = 2,
+    /// [`Stored::Queries`], beside the key of the path.
+    Queries = 3,
+    /// [`Stored::EarlyHints`].
+    Hints = 5,
+    /// A response to all queries that are equivalent, beside the key of their common form.
+    Equivalent = 4,
+}
+
+impl Aside {
+    /// The key of what stands beside `key`.
+    pub(crate) const fn of(self, key: CacheKey) -> u128 {
+        // In the high half, which the memory tier does not choose its places by: what stands aside shares them.
+        key.0 ^ ((self as u128) << 120)
+    }
 }
 
 /// A response's head as it is sent again.
@@ -29,29 +60,16 @@ pub(crate) struct StoredResponse {
     pub(crate) vary: Option<(VarySpec, VaryValues)>,
 }
 
+/// Parts of a response, under the head of the latest 206 without its `Content-Range`.
+#[derive(Debug)]
+pub(crate) struct StoredParts {
+    pub(crate) head: StoredResponse,
+    pub(crate) parts: Parts,
+}
+
 impl StoredResponse {
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
-    pub(crate) fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request) == *values)
-    }
-}
-
-/// The fields that a URL's responses vary by.
-#[derive(Debug)]
-pub(crate) struct Variants {
-    pub(crate) spec: VarySpec,
-    /// Enters the keys of the variants: once this entry is gone, they are out of reach too.
-    nonce: u64,
-}
-
-impl Variants {
-    pub(crate) fn new(spec: VarySpec) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { spec, nonce: NEXT.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    /// The key of the variant that a request with these values selects.
-    pub(crate) fn key(&self, primary: CacheKey, values: &VaryValues) -> CacheKey {
-        CacheKey(primary.variant(values).0 ^ u128::from(self.nonce))
+    pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
+        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
     }
 }

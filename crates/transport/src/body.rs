@@ -86,6 +86,16 @@ impl Body {
         }
     }
 
+    /// The bytes, if all of them are here already.
+    #[must_use]
+    pub fn held(&self) -> Option<Bytes> {
+        match &self.0 {
+            Repr::Empty => Some(Bytes::new()),
+            Repr::Full(bytes) => Some(bytes.clone()),
+            Repr::Hyper(_) | Repr::Stream(_) => None,
+        }
+    }
+
     /// The next frame, or `None` at the end.
     pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await

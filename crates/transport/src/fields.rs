@@ -49,7 +49,8 @@ pub(crate) fn strip_connection(fields: &mut HeaderMap) {
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
+/// The Content-Length, if it is one (RFC 9110 §8.6).
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadHead> {
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));

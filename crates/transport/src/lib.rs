@@ -5,6 +5,8 @@ pub mod client;
 mod fields;
 pub mod h3;
 mod head;
+mod http2;
+pub mod interim;
 pub mod listen;
 pub mod server;
 pub mod service;

@@ -10,12 +10,18 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
+use crate::interim::Interims;
 
 /// Answers requests, whichever protocol they came by. It cannot fail: an error is a response too. Dropping the future
 /// means that the client left.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// Answers one request.
-    fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> impl Future<Output = Response<Body>> + Send;
+    /// Answers one request. Until then, interim responses may go to `interims`.
+    fn call(
+        &self,
+        request: Request<Body>,
+        connection: &Arc<ConnInfo>,
+        interims: &Interims,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// What is known of a connection.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LINK, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
+use crate::interim::{Interim, Interims};
 use crate::server::{ServerLimits, serve_clear, serve_tls};
 use crate::service::{ConnInfo, Service, Upgrade};
 use crate::shutdown::Shutdown;
@@ -25,11 +26,11 @@ use crate::tls::ServerConfig;
 pub(crate) struct TestService {
     seen: mpsc::UnboundedSender<String>,
     /// Each permit lets one `/slow` answer.
-    go: Arc<Semaphore>,
+    pub(crate) go: Arc<Semaphore>,
 }
 
 impl Service for TestService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, interims: &Interims) -> Response<Body> {
         let path = request.uri().path().to_owned();
         match path.as_str() {
             "/hello" => text("hello"),
@@ -79,6 +80,46 @@ impl Service for TestService {
             })),
             "/short" => with_length(10, "five!"),
             "/long" => with_length(3, "five!"),
+            "/hints" => {
+                let sender = interims.sender();
+                sender.send(hint("1"));
+                sender.send(Interim { status: StatusCode::PROCESSING, headers: HeaderMap::new() });
+                text("hello")
+            }
+            "/late-hints" => {
+                let sender = interims.sender();
+                let (told, go) = (self.clone(), Arc::clone(&self.go));
+                let ((hinted, is_hinted), (_answered, is_answered)) =
+                    (oneshot::channel::<()>(), oneshot::channel::<()>());
+                // From elsewhere, when it is wanted.
+                tokio::spawn(async move {
+                    go.acquire().await.expect("never closed").forget();
+                    sender.send(hint("1"));
+                    drop(hinted);
+                    let _ = is_answered.await;
+                    told.tell(&format!("open: {}", sender.is_open()));
+                    sender.send(hint("2"));
+                });
+                self.tell("slow");
+                let _ = is_hinted.await;
+                self.go.acquire().await.expect("never closed").forget();
+                text("slow")
+            }
+            "/many-hints" => {
+                let sender = interims.sender();
+                for status in [100, 101, 200] {
+                    let status = StatusCode::from_u16(status).expect("a status");
+                    sender.send(Interim { status, headers: HeaderMap::new() });
+                }
+                sender.send(hint(&"x".repeat(70_000)));
+                (0..20).for_each(|number| sender.send(hint(&number.to_string())));
+                text("hello")
+            }
+            "/big-hints" => {
+                let sender = interims.sender();
+                (0..16).for_each(|_| sender.send(hint(&"x".repeat(3_000))));
+                text("hello")
+            }
             "/upgrade" => self.upgrade(request),
             "/101" => status(StatusCode::SWITCHING_PROTOCOLS),
             "/103" => status(StatusCode::from_u16(103).expect("a status")),
@@ -115,6 +156,15 @@ impl TestService {
     fn tell(&self, what: &str) {
         let _ = self.seen.send(what.to_owned());
     }
+}
+
+/// Early hints with fields that do not belong there, and one that does.
+fn hint(link: &str) -> Interim {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(7));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(LINK, HeaderValue::from_str(link).expect("a value"));
+    Interim::early_hints(headers)
 }
 
 struct Left(TestService);
@@ -173,7 +223,7 @@ pub(crate) struct Fixture {
     pub(crate) addr: SocketAddr,
     pub(crate) shutdown: Shutdown,
     pub(crate) seen: mpsc::UnboundedReceiver<String>,
-    go: Arc<Semaphore>,
+    pub(crate) go: Arc<Semaphore>,
     server: JoinHandle<io::Result<()>>,
 }
 

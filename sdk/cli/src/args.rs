@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use holm_model::ids::{RegionName, ReleaseNumber, SiteName};
 use holm_model::manifest::EndpointUrl;
 use holm_model::units::{ByteSize, HumanDuration};
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use self::values::{env_pair, listen_address, not_available};
 
@@ -287,6 +288,15 @@ pub struct CheckArgs {
     /// The manifest, or the folder that it is in
     #[arg(value_name = "FILE", default_value = ".")]
     pub file: PathBuf,
+    /// Show where this URL goes, and what of the request its response is stored under
+    #[arg(long, value_name = "URL", value_parser = values::absolute_url)]
+    pub key: Option<Uri>,
+    /// A field of that request, such as 'Cookie: currency=EUR' (repeatable)
+    #[arg(long, value_name = "NAME: VALUE", requires = "key", value_parser = values::field)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+    /// The method of that request
+    #[arg(long, value_name = "METHOD", requires = "key", default_value = "GET")]
+    pub method: Method,
     /// The output.
     #[command(flatten)]
     pub output: OutputArgs,

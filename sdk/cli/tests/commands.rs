@@ -170,6 +170,33 @@ fn content_is_purged() {
 }
 
 #[test]
+fn keys_are_explained() {
+    let cluster = Cluster::new();
+    cluster.write("keys/holm.toml", KEYS);
+    let check = |line: &str| Ran::new(line, holm(&cluster.dir.path().join("keys"), line).output().expect("started"));
+    check("check").ok("the site `keys` is valid (3 routes, 0 handlers, 1 origin)");
+    let url = "check --key https://keys.example/x/../%61?utm_source=n&v=1";
+    check(&format!("{url} --header X-Plan:gold --header Cookie:currency=EUR;id=1"))
+        .ok("route  /a (origin web)\npath   /a\nkey    ")
+        .says("enters the key:\n  site             keys\n  scheme           https\n  host             keys.example")
+        .says("  path             /a\n  parameter        v=1\n  header x-plan    gold\n  cookie currency  EUR\n")
+        .says("does not enter:\n  parameter  utm_source=n\n  cookie     id=1\n");
+    let json = |line: &str| check(&format!("{line} --json")).ok("").json()["look_up"].clone();
+    let (one, other) = (json(url), json("check --key https://KEYS.example:443/a?v=1"));
+    assert_eq!(one["key"].as_str().map(str::len), Some(32));
+    assert_eq!((&one["key"], &one["route"]), (&other["key"], &"/a".into()), "one spelling of the URL");
+    assert_eq!(one["entered"][5], serde_json::json!({ "name": "header x-plan", "value": null }));
+    assert_ne!(json("check --key https://keys.example/a?v=2")["key"], one["key"]);
+    let files = json("check --key http://keys.example/files/x --method POST");
+    assert_eq!((&files["key"], &files["bypass"]), (&Value::Null, &"method".into()));
+    check("check --key http://keys.example/files/x").ok("key    differs with each release");
+    check("check --key http://other.example/a").fails(2, "its hosts: keys.example");
+    check("check --key http://keys.example/none").fails(1, "no route matches");
+    check("check --key http://keys.example/a/..%2fb").fails(1, "refuse this request: target-invalid");
+    check("check --key /a").fails(2, "https://shop.example/path?query");
+}
+
+#[test]
 fn figures_are_shown() {
     let cluster = Cluster::new();
     cluster.holm("stats").ok("no requests within 5m");
@@ -207,3 +234,15 @@ fn a_cluster_must_be_known_and_let_us_in() {
 }
 
 const MANIFEST: &str = "name = \"shop\"\nhosts = [\"shop.example\"]\n\n[[routes]]\npath = \"/*\"\nfiles = \"public\"\n";
+
+const KEYS: &str = r#"
+name = "keys"
+hosts = ["keys.example"]
+routes = [
+    { path = "/a", origin = "web", cache = { key = { query = { ignore = ["utm_*"] }, headers = ["x-plan"], cookies = ["currency"] } } },
+    { path = "/a/*", origin = "web" },
+    { path = "/files/*", files = "." },
+]
+[origins.web]
+endpoints = ["http://127.0.0.1:1"]
+"#;

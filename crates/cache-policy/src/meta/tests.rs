@@ -1,14 +1,12 @@
 //! Verdicts as data.
 
 use super::*;
+use crate::testing::headers;
 
 const RECEIVED: Timestamp = Timestamp::from_secs(1_000_000);
 
 fn stored(fields: &[(&'static str, &str)]) -> StoredMeta {
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        headers.append(*name, value.parse().unwrap());
-    }
+    let headers = headers(fields);
     let times = FetchTimes { requested: RECEIVED, received: RECEIVED };
     StoredMeta::new(StatusCode::OK, &ResponseDirectives::parse(&headers), &headers, &CacheRule::default(), times)
 }
@@ -48,6 +46,12 @@ fn verdicts() {
     check("max-age=60, stale-while-revalidate=30", "", 90, Revalidate(Expired));
     check("s-maxage=60, stale-while-revalidate=30", "", 89, ServeStale(WhileRevalidate));
     check("max-age=60, must-revalidate, stale-while-revalidate=30", "", 61, Revalidate(Expired));
+    // RFC 8246.
+    check("max-age=60", "max-age=0", 1, Revalidate(Request));
+    check("max-age=60, immutable", "max-age=0", 1, Serve);
+    check("max-age=60, immutable", "max-age=0", 60, Revalidate(Request));
+    check("max-age=60, immutable", "no-cache", 1, Revalidate(Request));
+    check("no-cache, immutable", "", 1, Revalidate(NoCache));
 }
 
 #[test]
@@ -66,7 +70,11 @@ fn errors_may_be_covered_by_stale_responses() {
     let check = |response: &str, after: u64, purged: Option<u64>, expected: bool| {
         let meta = stored(&[("cache-control", response)]);
         let at = |secs: u64| RECEIVED.plus(Duration::from_secs(secs));
-        assert_eq!(meta.usable_on_error(at(after), purged.map(at)), expected, "{response} {after} {purged:?}");
+        assert_eq!(
+            meta.usable_on_error(&RequestDirectives::default(), at(after), purged.map(at)),
+            expected,
+            "{response} {after} {purged:?}"
+        );
     };
     check("max-age=60, stale-if-error=30", 89, None, true);
     check("max-age=60, stale-if-error=30", 90, None, false);
@@ -87,4 +95,35 @@ fn a_304_counts_freshness_anew() {
     assert_eq!(old.ttl(later), -70);
     let renewed = old.freshen(&mut headers, &HeaderMap::new(), &CacheRule::default(), times);
     assert_eq!(renewed.ttl(later), 60);
+}
+
+/// RFC 5861 §4: `stale-if-error` of a request.
+#[test]
+fn a_request_may_limit_what_covers_errors() {
+    let check = |response: &str, wanted: &str, after: u64, expected: bool| {
+        let now = RECEIVED.plus(Duration::from_secs(after));
+        let usable = stored(&[("cache-control", response)]).usable_on_error(&request(wanted), now, None);
+        assert_eq!(usable, expected, "{response} {wanted} {after}");
+    };
+    check("max-age=60", "stale-if-error=10", 69, true);
+    check("max-age=60", "stale-if-error=10", 70, false);
+    check("max-age=60, stale-if-error=30", "stale-if-error=10", 70, false);
+    check("max-age=60, must-revalidate", "stale-if-error=10", 61, false);
+    check("s-maxage=60", "stale-if-error=10", 61, false);
+    check("s-maxage=60, stale-if-error=5", "stale-if-error=10", 64, true);
+    check("s-maxage=60, stale-if-error=5", "stale-if-error=10", 65, false);
+}
+
+#[test]
+fn what_is_not_to_be_kept_is_not_served_again() {
+    let check = |fresh: &str, expected: Verdict| {
+        let mut headers = headers(&[("cache-control", "max-age=60")]);
+        let times = FetchTimes { requested: RECEIVED, received: RECEIVED };
+        let fresh = crate::testing::headers(&[("cache-control", fresh)]);
+        let renewed = stored(&[]).freshen(&mut headers, &fresh, &CacheRule::default(), times);
+        assert_eq!(renewed.verdict(&RequestDirectives::default(), RECEIVED, None), expected, "{fresh:?}");
+    };
+    check("max-age=60", Verdict::Serve);
+    check("max-age=60, no-store", Verdict::Revalidate(StaleReason::NoCache));
+    check("max-age=60, private", Verdict::Revalidate(StaleReason::NoCache));
 }

@@ -6,6 +6,7 @@ use holm_model::units::ByteSize;
 
 use super::*;
 use crate::memory::Memory;
+use crate::scope::ANY_HOST;
 
 /// A small generator, so that a run is repeated from its printed seed (SplitMix64).
 struct Rng(u64);
@@ -34,8 +35,8 @@ fn what_a_purge_selects() {
     let check = |selector: Selector, hit: bool| {
         let marks = Marks::new();
         marks.apply(&entry(1, selector.clone(), PurgeMode::Hard));
-        assert_eq!(marks.standing(&scope, Seq::ZERO) == Standing::Hard, hit, "{selector:?}");
-        assert_eq!(marks.standing(&scope, Seq::new(1)), Standing::Live);
+        assert_eq!(marks.standing(&scope, Seq::ZERO, Local(0)) == Standing::Hard, hit, "{selector:?}");
+        assert_eq!(marks.standing(&scope, Seq::new(1), Local(0)), Standing::Live);
     };
     let url = |path: &str, query: Option<&str>| Selector::Url {
         host: "a.example".into(),
@@ -66,12 +67,37 @@ fn a_purge_of_one_query_selects_what_answers_several() {
         let selector = Selector::Url { host: "h".into(), path: "/x".into(), query: query.map(Into::into) };
         marks.apply(&entry(1, selector, PurgeMode::Hard));
         let scope = |path: &str| Scope::new(&site("s"), "h", path, Some("v=1&utm=a"), &[]).of_several_queries();
-        assert_eq!(marks.standing(&scope("/x"), Seq::ZERO) == Standing::Hard, hit, "{query:?}");
-        assert_eq!(marks.standing(&scope("/y"), Seq::ZERO), Standing::Live);
+        assert_eq!(marks.standing(&scope("/x"), Seq::ZERO, Local(0)) == Standing::Hard, hit, "{query:?}");
+        assert_eq!(marks.standing(&scope("/y"), Seq::ZERO, Local(0)), Standing::Live);
     };
     check(None, true);
     check(Some("v=1"), true);
     check(Some("v=2"), true);
+}
+
+#[test]
+fn a_purge_of_one_host_selects_what_hosts_share() {
+    let check = |selector: Selector, (whole, several): (bool, bool)| {
+        let marks = Marks::new();
+        marks.apply(&entry(1, selector.clone(), PurgeMode::Hard));
+        let scope = Scope::new(&site("s"), ANY_HOST, "/x/y", Some("q=1"), &[]);
+        let hit = |scope: &Scope| marks.standing(scope, Seq::ZERO, Local(0)) == Standing::Hard;
+        assert_eq!((hit(&scope), hit(&scope.of_several_queries())), (whole, several), "{selector:?}");
+    };
+    let url = |path: &str, query: Option<&str>| Selector::Url {
+        host: "a.example".into(),
+        path: path.into(),
+        query: query.map(Into::into),
+    };
+    let prefix = |host: Option<&str>, path: &str| Selector::Prefix { host: host.map(Into::into), path: path.into() };
+    check(url("/x/y", None), (true, true));
+    check(url("/x/y", Some("q=1")), (true, true));
+    check(url("/x/y", Some("q=2")), (false, true));
+    check(url("/x", None), (false, false));
+    check(prefix(Some("b.example"), "/x"), (true, true));
+    check(prefix(Some("b.example"), "/y"), (false, false));
+    check(prefix(None, "/x"), (true, true));
+    check(Selector::All, (true, true));
 }
 
 #[test]
@@ -83,7 +109,7 @@ fn another_log_drops_everything() {
     let guard = marks.begin_fill();
     assert!(marks.follow(other, Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
-    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at));
+    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local));
     assert!(memory.insert(1, object, 10, &guard).is_err());
 }
 
@@ -119,7 +145,8 @@ fn run_model(rng: &mut Rng, round: usize) {
             4..=5 if !fills.is_empty() => {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
-                let object = Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at);
+                let object =
+                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
             }
             6 => {
@@ -151,7 +178,7 @@ fn run_model(rng: &mut Rng, round: usize) {
 /// Which keys the purge `seq` selects is asked of `Marks` with a scope of its own: the model tests time, not matching.
 fn purge_model(purged_at: &mut [u64; KEYS], marks: &Marks, step: u64, seq: u64) {
     for (key, at) in purged_at.iter_mut().enumerate() {
-        if marks.standing(&scope(key as u64), Seq::new(seq - 1)) == Standing::Hard {
+        if marks.standing(&scope(key as u64), Seq::new(seq - 1), Local(0)) == Standing::Hard {
             *at = step;
         }
     }
@@ -171,3 +198,67 @@ fn selector(rng: &mut Rng, key: u64) -> Selector {
 }
 
 const KEYS: usize = 8;
+
+#[test]
+fn what_an_invalidation_concerns() {
+    let (own, other) = (site("s"), site("t"));
+    let scope = Scope::new(&own, "h", "/x", Some("q=1"), &[]).with_groups("http://h", ["g"]);
+    let check = |changed: Changed<'_>, hit: bool| {
+        let marks = Marks::new();
+        marks.invalidate(&[changed]);
+        assert_eq!(marks.standing(&scope, Seq::ZERO, Local(0)) == Standing::Hard, hit, "{changed:?}");
+        assert_eq!(marks.standing(&scope, Seq::ZERO, marks.local()), Standing::Live);
+    };
+    let url = |path, query| Changed::Url { site: &own, host: "h", path, query };
+    check(url("/x", Some("q=1")), true);
+    check(url("/x", Some("q=2")), false);
+    check(url("/x", None), false);
+    check(url("/y", Some("q=1")), false);
+    check(Changed::Url { site: &other, host: "h", path: "/x", query: Some("q=1") }, false);
+    check(Changed::Group { site: &own, origin: "http://h", group: "g" }, true);
+    check(Changed::Group { site: &own, origin: "https://h", group: "g" }, false);
+    check(Changed::Group { site: &own, origin: "http://h", group: "G" }, false);
+    check(Changed::Group { site: &other, origin: "http://h", group: "g" }, false);
+}
+
+#[test]
+fn an_invalidation_concerns_what_answers_several_queries() {
+    let own = site("s");
+    let scope = Scope::new(&own, "h", "/x", Some("v=1"), &[]).of_several_queries();
+    let marks = Marks::new();
+    marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/x", query: Some("v=2") }]);
+    assert_eq!(marks.standing(&scope, Seq::ZERO, Local(0)), Standing::Hard);
+}
+
+#[test]
+fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
+    let (own, marks, memory) = (site("s"), Marks::new(), Memory::new(ByteSize::mib(1)));
+    let object = |path: &str, guard: &FillGuard| {
+        let scope = Scope::new(&own, "h", path, None, &[]);
+        Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local))
+    };
+    let early = marks.begin_fill();
+    memory.insert(1, object("/a", &early), 10, &early).unwrap();
+    marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/a", query: None }]);
+    assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Hard);
+    memory.sweep(&marks);
+    assert_eq!(marks.len(), 4, "an early fill still needs them");
+    drop(early);
+    memory.sweep(&marks);
+    assert_eq!(marks.len(), 0);
+    let late = marks.begin_fill();
+    memory.insert(1, object("/a", &late), 10, &late).unwrap();
+    assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Live);
+}
+
+#[test]
+fn too_many_invalidations_cost_misses_and_no_memory() {
+    let (own, marks) = (site("s"), Marks::new());
+    let scope = Scope::new(&own, "h", "/0", None, &[]);
+    for index in 0..30_000 {
+        marks.invalidate(&[Changed::Url { site: &own, host: "h", path: &format!("/{index}"), query: None }]);
+        assert_eq!(marks.standing(&scope, Seq::ZERO, Local(0)), Standing::Hard);
+    }
+    assert!(marks.len() <= 100_000);
+    assert_eq!(marks.standing(&scope, Seq::ZERO, marks.local()), Standing::Live);
+}

@@ -48,6 +48,45 @@ impl FillBudget {
     }
 }
 
+/// What one holder takes of the budget; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: Arc<FillBudget>,
+    held: u64,
+}
+
+impl Charge {
+    pub(crate) fn new(budget: &Arc<FillBudget>) -> Self {
+        Self { budget: Arc::clone(budget), held: 0 }
+    }
+
+    /// Bytes taken.
+    pub(crate) const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Takes more; `false` (and nothing taken) where they do not fit.
+    pub(crate) fn add(&mut self, bytes: u64) -> bool {
+        let fits = self.budget.charge(bytes);
+        if fits {
+            self.held += bytes;
+        }
+        fits
+    }
+
+    /// Gives back.
+    fn give_back(&mut self, bytes: u64) {
+        self.held -= bytes;
+        self.budget.refund(bytes);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.refund(self.held);
+    }
+}
+
 /// The writing end. Dropping it without [`FillWriter::finish`] ends every reader with an error: never with a clean end.
 #[derive(Debug)]
 pub(crate) struct FillWriter(Arc<Shared>);
@@ -67,12 +106,7 @@ pub(crate) enum PushError {
 
 /// Makes the two ends of a buffer; `length` is the body's declared length.
 pub(crate) fn fill_buffer(budget: &Arc<FillBudget>, length: Option<u64>) -> (FillWriter, FillSource) {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State::default()),
-        room: Notify::new(),
-        budget: Arc::clone(budget),
-        length,
-    });
+    let shared = Arc::new(Shared { state: Mutex::new(State::new(Charge::new(budget))), room: Notify::new(), length });
     (FillWriter(Arc::clone(&shared)), FillSource(shared))
 }
 
@@ -91,10 +125,9 @@ impl FillWriter {
         let sliding = {
             let mut state = self.0.state.lock();
             if !state.sliding {
-                if !self.0.budget.charge(size) {
+                if !state.charge.add(size) {
                     return Err(PushError::NoBudget);
                 }
-                state.charged += size;
             }
             state.held += size;
             state.total += size;
@@ -209,7 +242,6 @@ struct Shared {
     state: Mutex<State>,
     /// A reader moved or left; only a sliding writer listens.
     room: Notify,
-    budget: Arc<FillBudget>,
     length: Option<u64>,
 }
 
@@ -217,26 +249,19 @@ impl Shared {
     /// Drops what every reader has passed: a window is charged for no more than it holds.
     fn drop_passed(&self, state: &mut State) {
         state.drop_passed();
-        let passed = state.charged.saturating_sub(state.held);
-        state.charged -= passed;
-        self.budget.refund(passed);
+        let passed = state.charge.held().saturating_sub(state.held);
+        state.charge.give_back(passed);
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.budget.refund(self.state.get_mut().charged);
-    }
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     chunks: VecDeque<Bytes>,
     /// The index, in the whole body, of `chunks[0]`.
     first: usize,
     held: u64,
     total: u64,
-    charged: u64,
+    charge: Charge,
     sliding: bool,
     end: Option<End>,
     readers: HashMap<u64, Reader>,
@@ -256,6 +281,20 @@ enum End {
 }
 
 impl State {
+    fn new(charge: Charge) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            first: 0,
+            held: 0,
+            total: 0,
+            charge,
+            sliding: false,
+            end: None,
+            readers: HashMap::new(),
+            next_reader: 0,
+        }
+    }
+
     fn wake_all(&mut self) {
         for reader in self.readers.values_mut() {
             if let Some(waker) = reader.waker.take() {

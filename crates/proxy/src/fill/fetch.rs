@@ -2,48 +2,34 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use holm_cache_policy::{
-    CacheKey, FetchTimes, NoStoreReason, StoredMeta, VarySpec, VaryValues, extract_tags, storable, strip_for_client,
-    write_validators,
+    CacheKey, ContentRange, FetchTimes, NoStoreReason, Pieces, may_combine, strong_etag, write_validators,
 };
-use holm_cache_store::{FillGuard, Object, Scope, Standing};
-use holm_model::ids::Seq;
-use holm_model::manifest::CacheRule;
-use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::{Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::buffer::{FillWriter, PushError, fill_buffer};
 use super::table::{Phase, Streaming, Ticket};
-use super::{Begun, Private, StaleObject, filling_head};
-use crate::forward::X_FORWARDED_FOR;
+use super::{Basis, Begun, Private, can_be_confirmed, filling_head};
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
-use crate::node::{Node, Role, Target, now};
-use crate::stored::{Stored, StoredResponse, Variants};
+use crate::node::{Node, Target, now};
+use crate::pieces;
+use crate::stored::StoredParts;
+use crate::storing::{Received, Storable, Storing, join};
 
 /// A fetch that is about to begin.
 pub(crate) struct Fetch {
     node: Arc<Node>,
     ticket: Ticket,
-    /// Keeps purge marks that this fetch may have to obey.
-    guard: FillGuard,
+    storing: Storing,
     hop: Arc<dyn NextHop>,
     head: Head,
     way: Way,
-    rule: CacheRule,
-    primary: CacheKey,
-    stale: Option<StaleObject>,
-}
-
-/// A response that will be stored, before its body is here.
-struct Storable {
-    head: Arc<StoredResponse>,
-    scope: Scope,
-    as_of: Seq,
-    key: CacheKey,
+    basis: Basis,
 }
 
 impl Fetch {
@@ -52,132 +38,107 @@ impl Fetch {
         target: &Target<'_>,
         request: &Request<Body>,
         ticket: Ticket,
-        stale: Option<StaleObject>,
+        basis: Basis,
     ) -> Self {
-        let mut head = filling_head(request);
-        // What was purged since it was found is no validator. What is purged from here on is newer than `begun_at`.
-        let stale = stale.filter(|(object, _)| node.marks.standing_of(object) != Standing::Hard);
-        if let Some((_, stale)) = stale.as_ref().filter(|(_, stale)| can_be_confirmed(stale)) {
-            write_validators(&mut head.headers, &stale.headers);
-        }
         Self {
-            guard: node.marks.begin_fill(),
+            storing: Storing::begin(node, target, request),
             hop: Arc::clone(node.hop_for(target.content)),
             way: target.way(ticket.fill.begun_at, request.version()),
-            rule: target.route.rule.clone(),
-            primary: CacheKey::primary(&target.key_input(request)),
+            // What is purged from here on is newer than `begun_at`.
+            basis: basis.usable(node),
             node: Arc::clone(node),
             ticket,
-            head,
-            stale,
+            head: filling_head(request),
         }
     }
 
     /// Runs to the end. `beginner` takes what the one who began it is given.
-    pub(crate) async fn run(self, beginner: Option<oneshot::Sender<Begun>>) {
-        let requested = now();
-        let request_headers = self.head.headers.clone();
-        let sent = self.hop.send(self.head.clone().without_body(), self.way.clone()).await;
-        let times = FetchTimes { requested, received: now() };
+    pub(crate) async fn run(mut self, beginner: Option<oneshot::Sender<Begun>>) {
+        let (mut sent, mut times) = self.send().await;
+        if let Basis::Parts(..) = self.basis {
+            sent = self.complete(sent);
+            if matches!(self.basis, Basis::Nothing) {
+                // The rest did not fit: the whole, then.
+                (sent, times) = self.send().await;
+            }
+        }
+        let hints = self.ticket.fill.audience.close();
         match sent {
             Err(error) => self.ticket.fill.set(Phase::Failed(error)),
-            Ok(answer) => self.answered(answer, &request_headers, times, beginner).await,
+            Ok(answer) => {
+                self.storing.settle_hints(hints, answer.response.status());
+                self.answered(answer, times, beginner).await;
+            }
         }
     }
 
-    async fn answered(
-        self,
-        answer: Answer,
-        request: &HeaderMap,
-        times: FetchTimes,
-        beginner: Option<oneshot::Sender<Begun>>,
-    ) {
-        let Answer { mut response, as_of } = answer;
+    async fn send(&self) -> (Result<Answer, HopError>, FetchTimes) {
+        let mut head = self.head.clone();
+        match &self.basis {
+            Basis::Stale((_, stale)) if can_be_confirmed(stale) => {
+                write_validators(&mut head.headers, &stale.headers);
+            }
+            Basis::Parts(_, stored) => ask_for_rest(&mut head.headers, stored),
+            Basis::Stale(_) | Basis::Nothing => {}
+        }
+        let requested = now();
+        let mut request = head.into_request();
+        self.ticket.fill.audience.attend(&mut request, self.node.role);
+        let sent = self.hop.send(request, self.way.clone()).await;
+        let received = now();
+        let times = sent.as_ref().map(|answer| answer.times(requested, received));
+        let times = times.unwrap_or(FetchTimes { requested, received });
+        (sent, times)
+    }
+
+    /// RFC 9111 §3.4: the rest of a response whose first bytes are stored makes it whole. Where it is not the rest, the basis
+    /// is dropped.
+    fn complete(&mut self, sent: Result<Answer, HopError>) -> Result<Answer, HopError> {
+        let Basis::Parts(_, stored) = &self.basis else { return sent };
+        let (Ok(answer), Some(prefix)) = (sent, stored.parts.prefix()) else {
+            self.basis = Basis::Nothing;
+            return Err(HopError::of_origin(StatusCode::BAD_GATEWAY));
+        };
+        match answer.response.status() {
+            StatusCode::PARTIAL_CONTENT => match completed(stored, &prefix, answer) {
+                Some(answer) => Ok(answer),
+                None => {
+                    self.basis = Basis::Nothing;
+                    Err(HopError::of_origin(StatusCode::BAD_GATEWAY))
+                }
+            },
+            // The representation is another one.
+            StatusCode::OK => Ok(answer),
+            status => {
+                self.basis = Basis::Nothing;
+                Err(HopError::of_origin(status))
+            }
+        }
+    }
+
+    async fn answered(self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
+        let Answer { response, as_of, .. } = answer;
         let status = response.status();
-        if let Some(stale) = &self.stale {
+        if let Basis::Stale(stale) = &self.basis {
             if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
-                return self.confirmed(stale, response.headers(), as_of, times);
+                let renewed = self.storing.renew(CacheKey(self.ticket.key()), stale, response.headers(), as_of, times);
+                return self.ticket.fill.set(Phase::Refreshed(renewed));
             }
-            if status.is_server_error() && self.node.bridges_error(stale) {
-                let error = HopError::new(status, "origin-error", format!("the origin answered {status}"));
-                return self.ticket.fill.set(Phase::Failed(error));
+            if status.is_server_error() && self.node.bridges_error(&self.head.headers, stale) {
+                return self.ticket.fill.set(Phase::Failed(HopError::of_origin(status)));
             }
         }
-        match self.storable(&mut response, request, as_of, times) {
+        let (headers, length) = (response.headers(), response.body().exact_len());
+        let received = Received { status, headers, length, times, as_of };
+        let accepted = match status {
+            // Nobody asked for a part.
+            StatusCode::PARTIAL_CONTENT => Err(NoStoreReason::Partial),
+            _ => self.storing.accept(received),
+        };
+        match accepted {
             Ok(storable) => self.stream(storable, response.into_body(), beginner).await,
-            Err(reason) => self.release(reason, Private { response, as_of, reason: reason.as_str() }, beginner, times),
+            Err(reason) => self.release(reason, Private { response, as_of, reason: reason.as_str() }, beginner),
         }
-    }
-
-    /// 304: the stored response is good again (RFC 9111 §4.3.4).
-    fn confirmed(&self, (object, stale): &StaleObject, fresh: &HeaderMap, as_of: Seq, times: FetchTimes) {
-        let mut headers = stale.headers.clone();
-        let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
-        let tags = extract_tags(fresh);
-        let scope = if tags.is_empty() { object.scope().clone() } else { object.scope().with_tags(&tags) };
-        if self.node.role == Role::Edge {
-            strip_for_client(&mut headers);
-        }
-        self.node.role.reserve(&mut headers);
-        let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
-        // The next tier may know of purges that this body has not been held against yet.
-        let as_of = as_of.min(self.ticket.fill.begun_at);
-        let renewed = Object::new(Stored::Response(Arc::new(head)), object.body().clone(), scope, as_of);
-        let renewed = Arc::new(renewed);
-        self.insert(CacheKey(self.ticket.key()), Arc::clone(&renewed));
-        self.ticket.fill.set(Phase::Refreshed(renewed));
-    }
-
-    /// May the response be stored? Its head is then made ready for everyone.
-    fn storable(
-        &self,
-        response: &mut Response<Body>,
-        request: &HeaderMap,
-        as_of: Seq,
-        times: FetchTimes,
-    ) -> Result<Storable, NoStoreReason> {
-        let status = response.status();
-        let meta: StoredMeta = storable(request, status, response.headers(), &self.rule, times)?;
-        if response.body().exact_len().is_some_and(|length| length > self.node.max_object) {
-            return Err(NoStoreReason::TooLarge);
-        }
-        let headers = response.headers_mut();
-        let scope = self.ticket.fill.scope.with_tags(&extract_tags(headers));
-        let spec = VarySpec::of(headers);
-        // The edge selects by what clients send; this one it writes itself only after the look-up.
-        if self.node.role == Role::Edge && spec.as_ref().is_some_and(|spec| spec.names(&X_FORWARDED_FOR)) {
-            return Err(NoStoreReason::VaryClient);
-        }
-        if self.node.role == Role::Edge {
-            strip_for_client(headers);
-        }
-        let vary = spec.map(|spec| {
-            let values = VaryValues::of(&spec, request);
-            (spec, values)
-        });
-        let key = vary.as_ref().map_or(self.primary, |(spec, values)| self.variant_key(spec, values));
-        let mut headers = std::mem::take(headers);
-        self.node.role.reserve(&mut headers);
-        let head = StoredResponse { status, headers, meta, vary };
-        Ok(Storable { head: Arc::new(head), scope, as_of, key })
-    }
-
-    /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
-    fn variant_key(&self, spec: &VarySpec, values: &VaryValues) -> CacheKey {
-        // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.memory.get(self.primary.0);
-        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
-        if let Some(Stored::Variants(variants)) = known.as_deref().map(Object::meta)
-            && variants.spec == *spec
-        {
-            return variants.key(self.primary, values);
-        }
-        let variants = Arc::new(Variants::new(spec.clone()));
-        let key = variants.key(self.primary, values);
-        let scope = self.ticket.fill.scope.clone();
-        let entry = Object::new(Stored::Variants(variants), Bytes::new(), scope, self.ticket.fill.begun_at);
-        self.insert(self.primary, Arc::new(entry));
-        key
     }
 
     /// Streams the body to all who wait, then stores it.
@@ -188,6 +149,7 @@ impl Fetch {
             head: Arc::clone(&storable.head),
             scope: storable.scope.clone(),
             as_of: storable.as_of,
+            local: self.storing.begun_local(),
             source,
         })));
         if let Some((beginner, reader)) = first {
@@ -213,9 +175,7 @@ impl Fetch {
             }
         }
         if whole {
-            let bytes = join(&writer.chunks());
-            let Storable { head, scope, as_of, key } = storable;
-            self.insert(key, Arc::new(Object::new(Stored::Response(head), bytes, scope, as_of)));
+            self.storing.store(storable, join(&writer.chunks()));
         }
         self.ticket.leave_table();
         writer.finish(trailers);
@@ -239,20 +199,14 @@ impl Fetch {
         *whole = false;
         self.ticket.leave_table();
         writer.slide();
-        self.remember_unstorable("too-large", now());
+        self.storing.remember_unstorable(NoStoreReason::TooLarge.as_str(), now());
     }
 
     /// The response is for the beginner alone.
-    fn release(
-        self,
-        reason: NoStoreReason,
-        response: Private,
-        beginner: Option<oneshot::Sender<Begun>>,
-        times: FetchTimes,
-    ) {
+    fn release(self, reason: NoStoreReason, response: Private, beginner: Option<oneshot::Sender<Begun>>) {
         // What the request made unstorable says nothing of the next request.
         if !reason.is_of_request() && !response.response.status().is_server_error() {
-            self.remember_unstorable(reason.as_str(), times.received);
+            self.storing.remember_unstorable(reason.as_str(), now());
         }
         self.ticket.leave_table();
         if let Some(beginner) = beginner
@@ -262,57 +216,36 @@ impl Fetch {
         }
         self.ticket.fill.set(Phase::Released(reason.as_str()));
     }
+}
 
-    fn remember_unstorable(&self, reason: &'static str, now: Timestamp) {
-        let until = now.plus(HIT_FOR_MISS);
-        let scope = self.ticket.fill.scope.clone();
-        let entry = Object::new(Stored::Unstorable { until, reason }, Bytes::new(), scope, self.ticket.fill.begun_at);
-        self.insert(self.primary, Arc::new(entry));
-    }
-
-    fn insert(&self, key: CacheKey, object: Arc<Object<Stored>>) {
-        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
-        let purged = self.node.marks.standing(object.scope(), object.as_of()) == Standing::Hard;
-        if purged || self.ticket.fill.is_spoilt() {
-            return;
-        }
-        let weight = weight(&object);
-        if let Err(refused) = self.node.memory.insert(key.0, object, weight, &self.guard) {
-            debug!(%refused, "a filled object was not stored");
-        }
+/// Asks for what follows the stored first bytes, if it is still the same representation (RFC 9110 §13.1.5).
+fn ask_for_rest(request: &mut HeaderMap, stored: &StoredParts) {
+    let held: usize = stored.parts.prefix().iter().flatten().map(Bytes::len).sum();
+    let range = HeaderValue::from_str(&format!("bytes={held}-")).ok();
+    if let (Some(etag), Some(range)) = (strong_etag(&stored.head.headers), range) {
+        request.insert(RANGE, range);
+        request.insert(IF_RANGE, etag.clone());
     }
 }
 
-/// RFC 9110 §15.4.5: a 304 stands for a 200. An error page that bears the content's validator is not made good by it.
-fn can_be_confirmed(stale: &StoredResponse) -> bool {
-    stale.status == StatusCode::OK
-}
-
-/// Bytes that an object occupies: its body, its head, and the index's share.
-fn weight(object: &Object<Stored>) -> u32 {
-    let head = match object.meta() {
-        Stored::Response(head) => head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum(),
-        Stored::Variants(_) | Stored::Unstorable { .. } => 0,
-    };
-    u32::try_from(object.body().len() + head + ENTRY_BYTES).unwrap_or(u32::MAX)
-}
-
-/// One contiguous body, so that a hit is one write.
-fn join(chunks: &[Bytes]) -> Bytes {
-    match chunks {
-        [] => Bytes::new(),
-        [one] => one.clone(),
-        many => {
-            let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
-            many.iter().for_each(|chunk| all.extend_from_slice(chunk));
-            all.freeze()
-        }
+/// The whole response that stored first bytes and a 206 with the rest make; `None` where they do not fit together.
+fn completed(stored: &StoredParts, prefix: &Pieces, answer: Answer) -> Option<Answer> {
+    let held: u64 = prefix.iter().map(|piece| piece.len() as u64).sum();
+    let range = ContentRange::parse(answer.response.headers())?;
+    let complete = range.complete?;
+    let is_rest = range.bytes.first == held && range.bytes.last + 1 == complete;
+    let same = stored.parts.complete().is_none_or(|known| known == complete);
+    if !is_rest || !same || !may_combine(&stored.head.headers, answer.response.headers()) {
+        return None;
     }
+    // §3.4: the fields of the latest, but for what tells of its being a part.
+    let (mut head, rest) = answer.response.into_parts();
+    if rest.exact_len().is_some_and(|length| length != complete - held) {
+        return None;
+    }
+    head.status = StatusCode::OK;
+    head.headers.remove(CONTENT_RANGE);
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(complete));
+    let body = pieces::before(prefix.iter().cloned(), rest);
+    Some(Answer { response: Response::from_parts(head, body), ..answer })
 }
-
-/// How long requests for a URL whose response could not be stored do not queue for one another. As long as Varnish's
-/// default would be two minutes; shorter, because a route's answer may become storable with its next deployment.
-const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
-const ENTRY_BYTES: usize = 512;

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use holm_cache_store::{Marks, Object, Scope, Standing};
+use holm_cache_store::{Local, Marks, Object, Scope, Standing};
 use holm_model::ids::Seq;
+use holm_transport::body::Body;
+use http::Request;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::buffer::FillSource;
 use crate::hop::HopError;
+use crate::interim::Audience;
+use crate::node::{Node, Target};
 use crate::stored::{Stored, StoredResponse};
 
 /// One fetch that others may share.
@@ -18,12 +21,14 @@ use crate::stored::{Stored, StoredResponse};
 pub(crate) struct Fill {
     /// The node's `applied` when it began.
     pub(crate) begun_at: Seq,
+    /// The local invalidations that it began after.
+    local: Local,
     /// The key of its URL, whichever variant it fetches.
     primary: u128,
     /// What it is about, without tags: those come with the response.
-    pub(crate) scope: Scope,
-    /// What it fetches was changed meanwhile: its response may be served, not stored.
-    spoilt: AtomicBool,
+    scope: Scope,
+    /// Those who wait for its head.
+    pub(crate) audience: Arc<Audience>,
     phase: watch::Sender<Phase>,
 }
 
@@ -48,22 +53,31 @@ pub(crate) struct Streaming {
     pub(crate) head: Arc<StoredResponse>,
     pub(crate) scope: Scope,
     pub(crate) as_of: Seq,
+    pub(crate) local: Local,
     pub(crate) source: FillSource,
 }
 
 impl Fill {
-    /// Does no purge since its beginning concern it? Tags count once the response's head is here.
+    /// The fill of a request's URL that begins now.
+    pub(crate) fn new(node: &Node, target: &Target<'_>, request: &Request<Body>) -> Self {
+        Self {
+            begun_at: node.begin_seq(target),
+            local: node.marks.local(),
+            primary: target.key(request).0,
+            scope: target.scope(request),
+            audience: Arc::default(),
+            phase: watch::Sender::new(Phase::Asked),
+        }
+    }
+
+    /// Does no purge, and no change, since its beginning concern it? Tags count once the response's head is here.
     pub(crate) fn is_live(&self, marks: &Marks) -> bool {
-        let live = |scope: &Scope, as_of| marks.standing(scope, as_of) == Standing::Live;
+        let live = |scope: &Scope, as_of| marks.standing(scope, as_of, self.local) == Standing::Live;
         let streaming = match &*self.phase.borrow() {
             Phase::Streaming(streaming) => live(&streaming.scope, streaming.as_of),
             _ => true,
         };
         streaming && live(&self.scope, self.begun_at)
-    }
-
-    pub(crate) fn is_spoilt(&self) -> bool {
-        self.spoilt.load(Ordering::Acquire)
     }
 
     pub(crate) fn set(&self, phase: Phase) {
@@ -102,17 +116,15 @@ impl FillTable {
     /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        (primary, key): (u128, u128),
+        key: u128,
         usable: impl FnOnce(&Fill) -> bool,
-        begin: impl FnOnce() -> (Seq, Scope),
+        begin: impl FnOnce() -> Fill,
     ) -> Entered {
         let mut shard = self.shard(key).lock();
         if let Some(fill) = shard.get(&key).filter(|fill| usable(fill)) {
             return Entered::Joined(Arc::clone(fill));
         }
-        let (begun_at, scope) = begin();
-        let (spoilt, phase) = (AtomicBool::new(false), watch::Sender::new(Phase::Asked));
-        let fill = Arc::new(Fill { begun_at, primary, scope, spoilt, phase });
+        let fill = Arc::new(begin());
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }
@@ -122,18 +134,9 @@ impl FillTable {
         self.shard(key).lock().contains_key(&key)
     }
 
-    /// What this URL names was changed (by an unsafe method): nobody joins a fill of it that is under way, whichever
-    /// variant it fetches, and none of them stores anything. Looks at every fill: few are under way, and such methods rare.
-    pub(crate) fn spoil(&self, primary: u128) {
-        for shard in &self.shards {
-            shard.lock().retain(|_, fill| {
-                let changed = fill.primary == primary;
-                if changed {
-                    fill.spoilt.store(true, Ordering::Release);
-                }
-                !changed
-            });
-        }
+    /// Is any variant of this URL being filled? Looks at every fill: few are under way.
+    pub(crate) fn concern(&self, primary: u128) -> bool {
+        self.shards.iter().any(|shard| shard.lock().values().any(|fill| fill.primary == primary))
     }
 
     fn shard(&self, key: u128) -> &Mutex<HashMap<u128, Arc<Fill>>> {

@@ -1,5 +1,7 @@
 //! A node before a scripted next hop: what is fetched, what is served, and what is said of it.
 
+mod keys;
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,13 +13,17 @@ use holm_model::purge::{PurgeMode, Selector};
 use holm_model::release::Release;
 use holm_telemetry::Telemetry;
 use holm_transport::body::BodySender;
+use holm_transport::interim::Interims;
 use holm_upstream::Pool;
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hop::Answer;
+use crate::hop::{Answer, HopError};
 use crate::site::Parts;
+
+mod interim;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 
@@ -31,7 +37,7 @@ impl NextHop for Arc<Origin> {
     fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let response = (self.respond.lock())(&request);
-        Box::pin(async move { response.map(|response| Answer { response, as_of: way.as_of }) })
+        Box::pin(async move { response.map(|response| Answer { response, as_of: way.as_of, aged: false }) })
     }
 }
 
@@ -60,17 +66,15 @@ impl Fixture {
     }
 
     async fn reply(&self, request: Request<Body>) -> Reply {
+        self.reply_to(&Listener::new(&Interims::nowhere()), request).await
+    }
+
+    async fn reply_to(&self, listener: &Listener<'_>, request: Request<Body>) -> Reply {
         let authority = Authority::parse("shop.example").expect("a host");
         let route = self.site.content_route(request.uri().path()).expect("a route");
-        let target = Target {
-            site: &self.site,
-            route,
-            content: route.content.as_ref().expect("content"),
-            scheme: Scheme::Http,
-            authority: &authority,
-            client: [127, 0, 0, 1].into(),
-            sender_applied: Seq::ZERO,
-        };
+        let content = route.content.as_ref().expect("content");
+        let client = ([127, 0, 0, 1].into(), listener);
+        let target = Target::of_client(&self.site, (route, content), Scheme::Http, &authority, client);
         self.node.respond(target, request).await
     }
 
@@ -102,7 +106,15 @@ impl Fixture {
 
 fn site() -> Site {
     let url: EndpointUrl = "http://127.0.0.1:9".parse().expect("a URL");
-    let manifest = Manifest::for_origins(vec![url]);
+    let mut manifest = Manifest::for_origins(vec![url]);
+    let mut hinted = manifest.routes[0].clone();
+    hinted.path = "/hinted/*".parse().expect("a pattern");
+    hinted.cache.early_hints = true;
+    manifest.routes.insert(0, hinted);
+    site_of(manifest)
+}
+
+fn site_of(manifest: Manifest) -> Site {
     let pools = manifest.origins.iter().map(|(name, spec): (_, &OriginSpec)| {
         (name.clone(), Arc::new(Pool::new(name, spec, None, Arc::new(|_: &holm_upstream::Fetch<'_>| {}))))
     });
@@ -200,9 +212,9 @@ async fn errors_are_bridged_where_the_origin_allows_it() {
     let origin = Fixture::new(move |_| Ok(response(200, &[rule], "old")));
     origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss old").await;
     origin.now_respond(|_| Err(unreachable()));
-    origin.check("/", &[], "200 hit; ttl=0; detail=connect-refused old").await;
+    origin.check("/", &[], "200 fwd=stale; ttl=0; detail=stale-if-error old").await;
     origin.now_respond(|_| Ok(response(500, &[], "broken")));
-    origin.check("/", &[], "200 hit; ttl=0; detail=origin-error old").await;
+    origin.check("/", &[], "200 fwd=stale; fwd-status=500; ttl=0; detail=stale-if-error old").await;
     origin.now_respond(|_| Err(unreachable()));
     origin.check("/other", &[], "502 fwd=uri-miss; detail=connect-refused 502 Bad Gateway: connect-refused\n").await;
 }
@@ -228,7 +240,10 @@ async fn stale_while_revalidate_renews_once_behind() {
 
 fn key(path: &str) -> KeyInput<'_> {
     static RULE: LazyLock<KeyRule> = LazyLock::new(KeyRule::default);
-    KeyInput { site: "default", scheme: "http", host: "shop.example", port: "", path, query: None, rule: &RULE }
+    static FIELDS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    let (host, request) = ("shop.example", &*FIELDS);
+    let (query, content) = (None, None);
+    KeyInput { site: "default", scheme: "http", host, port: "", path, query, request, content, rule: &RULE }
 }
 
 /// A response whose body is written by the test.
@@ -316,8 +331,8 @@ async fn unsafe_methods_invalidate() {
     let origin = Fixture::new(|request| Ok(response(200, &[FRESH], request.method().as_str().to_owned())));
     origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss GET").await;
     let post = Request::post("/").body(Body::empty()).expect("a request");
-    assert_eq!(origin.ask(post).await, "200 fwd=bypass; fwd-status=200; detail=method POST");
-    origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss GET").await;
+    assert_eq!(origin.ask(post).await, "200 fwd=method; fwd-status=200; detail=method POST");
+    origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=invalidated GET").await;
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! HTTP/1.1 to a peer: one request at a time on a connection that is used again.
 
 use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use http::{Request, Response, StatusCode};
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
@@ -9,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::{ClientError, ClientErrorKind};
 use crate::body::{Body, BodyError, Side};
+use crate::interim::Hearing;
 use crate::service::Upgrade;
 
 /// An HTTP/1.1 connection.
@@ -54,8 +58,19 @@ impl Http1 {
     ///
     /// # Errors
     /// See [`ClientError`]; the request comes back if it was not sent.
-    pub async fn send(&mut self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
-        let mut response = self.sender.try_send_request(request).await.map_err(from_hyper)?;
+    pub async fn send(&mut self, mut request: Request<Body>) -> Result<Response<Body>, ClientError> {
+        let hearing = Arc::new(Hearing::of(&request));
+        let heard = Arc::clone(&hearing);
+        hyper::ext::on_informational(&mut request, move |head| {
+            // Too many are told to the one who waits.
+            let _ = heard.hear(head.status(), head.headers());
+        });
+        let sent = pin!(self.sender.try_send_request(request));
+        let mut response = match select(sent, pin!(hearing.overrun())).await {
+            Either::Left((sent, _)) => sent.map_err(from_hyper)?,
+            // Nobody waits for the response any more: hyper closes the connection.
+            Either::Right((error, _)) => return Err(ClientError::sent(ClientErrorKind::Protocol, error)),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = Upgrade::from_hyper(hyper::upgrade::on(&mut response));
             response.extensions_mut().insert(upgrade);

@@ -1,27 +1,48 @@
 //! HTTP/2 to a peer: many requests at once on one connection.
 
-use std::pin::Pin;
+use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, poll_fn, select};
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
 use holm_model::limits::MAX_HEAD_BYTES;
-use http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use parking_lot::Mutex;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response};
+use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Mutex, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::{ClientError, ClientErrorKind};
-use super::h1::from_hyper;
 use crate::body::{Body, BodyError, Side};
+use crate::fields;
+use crate::http2::{Hold, Listening, Pings, SendFailure, received_body, send_body};
+use crate::interim::Hearing;
 
-/// An HTTP/2 connection; clones share it.
-#[derive(Debug, Clone)]
+/// An HTTP/2 connection; clones share it, and it closes when the last clone and the last body from it are gone.
+#[derive(Clone)]
 pub struct Http2 {
-    sender: http2::SendRequest<Body>,
+    /// One at a time opens a stream: where the peer allows no more of them, the others wait here, unsent.
+    sender: Arc<Mutex<SendRequest<Bytes>>>,
+    /// For a look at the connection's state.
+    probe: SendRequest<Bytes>,
+    link: Arc<Link>,
+}
+
+/// What a connection and its requests know of each other.
+#[derive(Debug, Default)]
+struct Link {
+    under_way: AtomicUsize,
+    /// The peer answered no ping.
+    silent: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Http2 {
@@ -30,80 +51,202 @@ impl Http2 {
     /// # Errors
     /// The peer does not speak HTTP/2, or is gone.
     pub async fn handshake(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ClientError> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
-        let (sender, connection) = builder
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| ClientError::unsent(ClientErrorKind::Connect, error))?;
+        let (io, heard) = Listening::new(io);
+        let (sender, mut connection) =
+            builder().handshake(io).await.map_err(|error| ClientError::unsent(ClientErrorKind::Connect, error))?;
+        let link = Arc::new(Link::default());
+        let mut pings = connection.ping_pong().map(|pings| Pings::new(pings, heard, PING_INTERVAL, PING_TIMEOUT));
+        let shared = Arc::clone(&link);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = poll_fn(|cx| {
+                let idle = shared.under_way.load(Relaxed) == 0;
+                if pings.as_mut().is_some_and(|pings| pings.poll(cx, idle).is_ready()) {
+                    shared.silent.store(true, Relaxed);
+                    return Poll::Ready(Ok(()));
+                }
+                connection.poll_unpin(cx)
+            })
+            .await;
+            shared.ended.store(true, Relaxed);
+            if let Err(error) = ended {
                 tracing::debug!(%error, "h2 upstream connection ended");
             }
         });
-        Ok(Self { sender })
+        Ok(Self { sender: Arc::new(Mutex::new(sender.clone())), probe: sender, link })
     }
 
     /// Is it gone, or about to be?
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        let mut context = Context::from_waker(Waker::noop());
+        // A clone waits for no stream: it tells of the connection.
+        self.link.ended.load(Relaxed) || matches!(self.probe.clone().poll_ready(&mut context), Poll::Ready(Err(_)))
     }
 
-    /// Sends a request whose URI is absolute; returns the response once its head is there.
+    /// Sends a request whose URI is absolute; returns the response once its head is there. The request's body goes on
+    /// being sent meanwhile, and until it is through or the response's body is dropped before its end.
     ///
     /// # Errors
     /// See [`ClientError`]; the request comes back if it was not sent.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
-        let failure = Failure::default();
-        let request = if http_body::Body::is_end_stream(request.body()) {
-            request
-        } else {
-            request.map(|body| Body::stream(Watched { body, failure: Arc::clone(&failure) }))
+        let hearing = Hearing::of(&request);
+        let under_way = UnderWay::new(&self.link);
+        let (response, upload) = self.begin(request).await?;
+        let (cancel, failure) = upload.map_or((None, None), |upload| (Some(upload.cancel), Some(upload.failure)));
+        // A body that fails resets its stream: why is known here, not there.
+        let head = match select(pin!(body_failure(failure)), pin!(final_head(response, &hearing))).await {
+            Either::Left((error, _)) => return Err(error),
+            Either::Right((head, _)) => head.map_err(|error| self.failed(error))?,
         };
-        let sent = self.sender.clone().try_send_request(request).await.map_err(from_hyper);
-        let response = sent.map_err(|error| match failure.lock().take() {
-            // hyper knows of a stream that was reset, and no more why.
-            Some(cause) => ClientError::sent(ClientErrorKind::RequestBody, cause),
-            None => error,
-        })?;
-        Ok(response.map(|body| Body::incoming(body, Side::Upstream)))
+        let length = fields::content_length(head.headers())
+            .map_err(|error| ClientError::sent(ClientErrorKind::Protocol, format!("response head: {error:?}")))?;
+        let hold = Hold { upload: cancel, _request: Some(Box::new(under_way)) };
+        Ok(head.map(|stream| received_body(stream, length, Side::Upstream, hold)))
     }
-}
 
-/// A request's body that tells how it failed.
-struct Watched {
-    body: Body,
-    failure: Failure,
-}
-
-type Failure = Arc<Mutex<Option<BodyError>>>;
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Err(error)) = &frame {
-            *self.failure.lock() = Some(error.clone());
+    /// Sends the head, and begins with the body.
+    async fn begin(&self, request: Request<Body>) -> Result<(ResponseFuture, Option<Upload>), ClientError> {
+        let mut sender = self.sender.lock().await;
+        if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
+            return Err(ClientError::unsent(self.closed(), error).with_request(request));
         }
-        Poll::Ready(frame)
+        let (mut parts, body) = request.into_parts();
+        fields::prepare(&mut parts.headers, body.exact_len())
+            .map_err(|_| ClientError::unsent(ClientErrorKind::Protocol, "bad Content-Length"))?;
+        let is_whole = body.is_end_stream();
+        // RFC 9110 §8.6: what may have a body says that it has none.
+        if is_whole && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
+            parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        }
+        parts.extensions.clear();
+        let sent = sender.send_request(Request::from_parts(parts, ()), is_whole);
+        drop(sender);
+        let (response, stream) = sent.map_err(|error| self.failed(error.into()))?;
+        Ok((response, (!is_whole).then(|| Upload::begin(stream, body))))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    fn failed(&self, failure: HeadFailure) -> ClientError {
+        match failure {
+            HeadFailure::TooMany(error) => ClientError::sent(ClientErrorKind::Protocol, error),
+            // RFC 9113 §8.7: the peer has not acted on it.
+            HeadFailure::H2(error) if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) => {
+                ClientError::unsent(ClientErrorKind::Closed, error)
+            }
+            HeadFailure::H2(error) if error.is_reset() && error.is_remote() => {
+                ClientError::sent(ClientErrorKind::Reset, error)
+            }
+            HeadFailure::H2(error) if is_connection_reset(&error) => ClientError::sent(ClientErrorKind::Reset, error),
+            HeadFailure::H2(error) if error.is_library() => ClientError::sent(ClientErrorKind::Protocol, error),
+            HeadFailure::H2(error) => ClientError::sent(self.closed(), error),
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// Why the connection is gone.
+    fn closed(&self) -> ClientErrorKind {
+        if self.link.silent.load(Relaxed) { ClientErrorKind::Timeout } else { ClientErrorKind::Closed }
     }
+}
+
+impl fmt::Debug for Http2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// A request, from its beginning to the end of its response.
+struct UnderWay(Arc<Link>);
+
+impl UnderWay {
+    fn new(link: &Arc<Link>) -> Self {
+        link.under_way.fetch_add(1, Relaxed);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request's body on its way.
+struct Upload {
+    cancel: DropGuard,
+    failure: oneshot::Receiver<BodyError>,
+}
+
+impl Upload {
+    fn begin(mut stream: SendStream<Bytes>, body: Body) -> Self {
+        let (report, failure) = oneshot::channel();
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        tokio::spawn(async move {
+            let sent = match select(pin!(send_body(&mut stream, body)), pin!(cancel.cancelled())).await {
+                Either::Left((sent, _)) => Some(sent),
+                Either::Right(_) => None,
+            };
+            match sent {
+                Some(Ok(())) => {}
+                // Whether the peer stops it is the response's business.
+                Some(Err(SendFailure::Peer(error))) => tracing::debug!(%error, "an h2 request's body was not wanted"),
+                Some(Err(SendFailure::Body(error))) => {
+                    // Nobody listens once the response's head is there.
+                    let _ = report.send(error);
+                    stream.send_reset(Reason::CANCEL);
+                }
+                None => stream.send_reset(Reason::CANCEL),
+            }
+        });
+        Self { cancel: guard, failure }
+    }
+}
+
+/// Completes only if the request's own body fails.
+async fn body_failure(failure: Option<oneshot::Receiver<BodyError>>) -> ClientError {
+    match failure {
+        Some(failure) => match failure.await {
+            Ok(error) => ClientError::sent(ClientErrorKind::RequestBody, error),
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Why there is no final head.
+enum HeadFailure {
+    H2(h2::Error),
+    TooMany(crate::interim::TooMany),
+}
+
+impl From<h2::Error> for HeadFailure {
+    fn from(error: h2::Error) -> Self {
+        Self::H2(error)
+    }
+}
+
+/// The final response's head: interim ones are only told of. Dropped before, the stream is reset.
+async fn final_head(mut response: ResponseFuture, hearing: &Hearing) -> Result<Response<RecvStream>, HeadFailure> {
+    while let Some(interim) = poll_fn(|cx| response.poll_informational(cx)).await {
+        let interim = interim?;
+        hearing.hear(interim.status(), interim.headers()).map_err(HeadFailure::TooMany)?;
+    }
+    Ok(response.await?)
+}
+
+fn is_connection_reset(error: &h2::Error) -> bool {
+    error.get_io().is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .initial_max_send_streams(FIRST_STREAMS)
+        .enable_push(false);
+    builder
 }
 
 /// The most bytes of one response that wait for their reader.
@@ -111,6 +254,12 @@ const STREAM_WINDOW: u32 = 1 << 20;
 
 /// The same for all responses of a connection.
 const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// The most bytes of one request that wait for the peer.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// How many requests may be sent before the peer has said how many it takes (RFC 9113 §6.5.2 recommends 100 at least).
+const FIRST_STREAMS: usize = 100;
 
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

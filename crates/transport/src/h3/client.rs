@@ -18,6 +18,7 @@ use super::quic::{self, Opener};
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::client::{ClientError, ClientErrorKind};
 use crate::fields;
+use crate::interim::Hearing;
 
 /// Opens HTTP/3 connections.
 #[derive(Debug, Clone)]
@@ -98,6 +99,7 @@ impl Connection {
             return Err(ClientError::unsent(ClientErrorKind::Closed, "the connection is closed").with_request(request));
         }
         let for_head = request.method() == Method::HEAD;
+        let hearing = Hearing::of(&request);
         let (mut parts, body) = request.into_parts();
         let length = fields::prepare(&mut parts.headers, body.exact_len())
             .map_err(|_| ClientError::unsent(ClientErrorKind::Protocol, "bad Content-Length"))?;
@@ -105,7 +107,7 @@ impl Connection {
         let stream = opener.send_request(Request::from_parts(parts, ())).await.map_err(|error| stream_error(&error))?;
         let (sender, receiver) = stream.split();
         let upload = self.upload(sender, body, length).await?;
-        self.receive(receiver, upload, for_head).await
+        self.receive(receiver, upload, (for_head, &hearing)).await
     }
 
     /// Sends the body: at once if it is empty, else from a task.
@@ -133,10 +135,10 @@ impl Connection {
         &self,
         mut receiver: Receiver,
         mut upload: Upload,
-        for_head: bool,
+        (for_head, hearing): (bool, &Hearing),
     ) -> Result<Response<Body>, ClientError> {
         let head = {
-            let head = pin!(final_head(&mut receiver));
+            let head = pin!(final_head(&mut receiver, hearing));
             let failure = pin!(body_failure(&mut upload.failure));
             match select(head, failure).await {
                 Either::Left((head, _)) => head?,
@@ -181,13 +183,15 @@ async fn body_failure(failure: &mut oneshot::Receiver<SendFailure>) -> ClientErr
     ClientError::sent(ClientErrorKind::RequestBody, detail)
 }
 
-/// The final response's head: interim ones are passed over.
-async fn final_head(receiver: &mut Receiver) -> Result<Response<()>, ClientError> {
+/// The final response's head: interim ones are only told of.
+async fn final_head(receiver: &mut Receiver, hearing: &Hearing) -> Result<Response<()>, ClientError> {
     loop {
         let head = receiver.recv_response().await.map_err(|error| stream_error(&error))?;
         if !head.status().is_informational() {
             return Ok(head);
         }
+        let heard = hearing.hear(head.status(), head.headers());
+        heard.map_err(|error| ClientError::sent(ClientErrorKind::Protocol, error))?;
     }
 }
 

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
-use h3::error::Code;
+use futures_util::future::{Either, poll_fn, select};
+use h3::error::{Code, StreamError};
 use holm_model::limits::{HEAD_TIMEOUT, MAX_URI_BYTES};
 use http::{Method, Request, Response, StatusCode};
 use quinn::crypto::rustls::HandshakeData;
@@ -19,6 +20,7 @@ use super::pump::{self, Hold, SendFailure};
 use super::quic::{self, Settled};
 use crate::body::{Body, Side};
 use crate::fields::{self, BadHead};
+use crate::interim::Interims;
 use crate::service::{ConnInfo, Protocol, Service, TlsInfo};
 use crate::shutdown::Shutdown;
 use crate::tls::peer_name;
@@ -138,7 +140,7 @@ async fn serve_request<S: Service>(resolver: Resolver, mut settled: Settled, ser
     let body = pump::receive_body(receiver, length, Side::Client, Hold::default()).await;
     let request = head.map(|()| body);
     let for_head = request.method() == Method::HEAD;
-    let Some(response) = call(&service, request, &info, &mut settled).await else { return };
+    let Some(response) = call(&service, request, &info, (&mut sender, &mut settled)).await else { return };
     match send_response(&mut sender, response, for_head, &mut settled).await {
         Ok(()) => {
             settled.await;
@@ -148,17 +150,48 @@ async fn serve_request<S: Service>(resolver: Resolver, mut settled: Settled, ser
     }
 }
 
-/// Asks the service; `None` once the client is gone.
+/// Asks the service, and sends interim responses until it answers; `None` once the client is gone.
 async fn call<S: Service>(
     service: &S,
     request: Request<Body>,
     info: &Arc<ConnInfo>,
-    settled: &mut Settled,
+    (sender, settled): (&mut Sender, &mut Settled),
 ) -> Option<Response<Body>> {
-    match select(pin!(service.call(request, info)), settled).await {
-        Either::Left((response, _)) => Some(response),
-        Either::Right(_) => None,
+    let interims = Interims::new();
+    let mut answer = pin!(service.call(request, info, &interims));
+    let mut sending = pin!(send_interims(sender, &interims));
+    let mut answered = None;
+    poll_fn(|cx| {
+        if settled.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if answered.is_none()
+            && let Poll::Ready(response) = answer.as_mut().poll(cx)
+        {
+            answered = Some(response);
+            interims.close();
+        }
+        if interims.queue().is_none() {
+            return answered.take().map_or(Poll::Pending, |response| Poll::Ready(Some(response)));
+        }
+        // What was sent before the answer goes before it, whole.
+        sending.as_mut().poll(cx).map(|sent| sent.ok().and_then(|()| answered.take()))
+    })
+    .await
+}
+
+/// Sends interim responses until there can be no more.
+async fn send_interims(sender: &mut Sender, interims: &Interims) -> Result<(), StreamError> {
+    while let Some(heads) = poll_fn(|cx| interims.poll_sent(cx)).await {
+        for head in heads {
+            match sender.send_response(head.into_response()).await {
+                // A client that takes small heads only goes without.
+                Ok(()) | Err(StreamError::HeaderTooBig { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
+    Ok(())
 }
 
 async fn send_response(

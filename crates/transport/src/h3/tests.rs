@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{Client, Connection, Limits, serve};
 use crate::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
 use crate::client::{ClientError, ClientErrorKind};
+use crate::interim::Interims;
 use crate::service::{ConnInfo, Protocol, Service};
 use crate::shutdown::Shutdown;
 use crate::testing::{count, written};
@@ -28,7 +29,7 @@ struct TestService {
 }
 
 impl Service for TestService {
-    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, connection: &Arc<ConnInfo>, _: &Interims) -> Response<Body> {
         assert_eq!(connection.protocol, Protocol::Http3);
         let path = request.uri().path().to_owned();
         let ended = http_body::Body::is_end_stream(request.body());

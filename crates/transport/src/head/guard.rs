@@ -25,6 +25,8 @@ pub(crate) struct Guard<S> {
     /// How many of the held bytes may be passed on.
     cleared: usize,
     refusal: Option<Answer>,
+    /// Interim responses that go before hyper's next byte.
+    interims: Option<Answer>,
 }
 
 /// Where in the stream of requests the connection is.
@@ -57,7 +59,7 @@ enum Chunk {
     Trailer { empty: bool },
 }
 
-/// An error response while it is written.
+/// A response of our own while it is written.
 struct Answer {
     bytes: Vec<u8>,
     written: usize,
@@ -66,7 +68,7 @@ struct Answer {
 impl<S> Guard<S> {
     /// Guards `inner`; what is under way on the connection is known to `gate`.
     pub(crate) fn new(inner: S, gate: Arc<Gate>) -> Self {
-        Self { inner, gate, place: Place::Head, heads: 0, held: Vec::new(), cleared: 0, refusal: None }
+        Self { inner, gate, place: Place::Head, heads: 0, held: Vec::new(), cleared: 0, refusal: None, interims: None }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -228,8 +230,43 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Guard<S> {
+    /// Takes the interim responses that wait. Only between heads: where hyper has nothing left to write.
+    fn take_interims(&mut self, cx: &mut Context<'_>) {
+        let heads = self.gate.take_interims(cx.waker());
+        if heads.is_empty() {
+            return;
+        }
+        let answer = self.interims.get_or_insert_with(|| Answer { bytes: Vec::new(), written: 0 });
+        heads.iter().for_each(|head| head.write_http1(&mut answer.bytes));
+    }
+
+    /// Writes what goes before hyper's next byte.
+    fn poll_interims(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(answer) = &mut self.interims else { return Poll::Ready(Ok(())) };
+        let written = answer.poll_write(&mut self.inner, cx);
+        self.gate.wrote(written.is_pending());
+        ready!(written)?;
+        self.interims = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Answer {
+    fn poll_write(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &self.bytes[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interims(cx))?;
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.gate.wrote(written.is_pending());
         written
@@ -240,6 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interims(cx))?;
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.gate.wrote(written.is_pending());
         written
@@ -250,6 +288,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gate.carries_interims() {
+            self.take_interims(cx);
+        }
+        ready!(self.poll_interims(cx))?;
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         self.gate.flushed(flushed.is_pending());
         flushed
@@ -257,11 +299,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        ready!(this.poll_interims(cx))?;
         if let Some(answer) = &mut this.refusal {
-            while answer.written < answer.bytes.len() {
-                let rest = &answer.bytes[answer.written..];
-                answer.written += ready!(Pin::new(&mut this.inner).poll_write(cx, rest))?;
-            }
+            ready!(answer.poll_write(&mut this.inner, cx))?;
             ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
         }
         Pin::new(&mut this.inner).poll_shutdown(cx)

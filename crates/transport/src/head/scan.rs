@@ -145,8 +145,7 @@ pub fn is_valid_host(value: &[u8]) -> bool {
             None => return false,
         },
         _ => {
-            let (name, port) =
-                value.iter().position(|b| *b == b':').map_or((value, &[][..]), |at| value.split_at(at));
+            let (name, port) = value.iter().position(|b| *b == b':').map_or((value, &[][..]), |at| value.split_at(at));
             let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
             (!name.is_empty() && name.len() <= MAX_HOST && name.iter().all(fits), port)
         }

@@ -13,11 +13,11 @@ use crate::shutdown::Shutdown;
 
 /// How a connection ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum End<E> {
     /// As it should.
     Closed,
     /// With an error of the protocol, of the client or of a body.
-    Failed(hyper::Error),
+    Failed(E),
     /// The client was waited for in vain.
     Late,
     /// The service panicked.
@@ -40,15 +40,15 @@ impl Notice {
 }
 
 /// Polls `connection` to its end; `wind_down` makes it end by itself as soon as it can.
-pub(super) async fn drive<C>(
+pub(super) async fn drive<C, E>(
     connection: &mut C,
     wind_down: impl Fn(Pin<&mut C>),
     gate: &Gate,
     limits: &ServerLimits,
     (shutdown, notice): (&Shutdown, Notice),
-) -> End
+) -> End<E>
 where
-    C: Future<Output = hyper::Result<()>> + Unpin,
+    C: Future<Output = Result<(), E>> + Unpin,
 {
     let mut patience = Patience::new(limits);
     let mut told = false;

@@ -10,11 +10,13 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::accept::Listener;
+use super::carry::carry;
 use super::gate::Gate;
 use super::outgoing::{Busy, Outgoing};
 use crate::body::{Body, Side};
 use crate::fields::{self, BadHead};
 use crate::head::{Refusal, is_valid_host, lists};
+use crate::interim::Interims;
 use crate::service::{ConnInfo, Service, Upgrade};
 use crate::shutdown::Shutdown;
 
@@ -38,8 +40,9 @@ impl<S: Service> Exchange<S> {
     pub(super) fn http1(self: &Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<S> {
         let (this, busy) = (Arc::clone(self), Busy::new(&self.gate));
         async move {
+            let interims = if request.version() == Version::HTTP_11 { Interims::new() } else { Interims::nowhere() };
             let mut response = match check_target(&request) {
-                Ok(()) => this.answer_http1(request).await,
+                Ok(()) => carry(&this.gate, &interims, this.answer_http1(request, &interims)).await,
                 Err(refusal) => refusal.to_response(),
             };
             if this.shutdown.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -50,31 +53,29 @@ impl<S: Service> Exchange<S> {
     }
 
     /// An HTTP/2 request.
-    pub(super) fn http2(self: &Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<S> {
-        let (this, busy) = (Arc::clone(self), Busy::new(&self.gate));
-        async move {
-            let for_head = request.method() == Method::HEAD;
-            let response = match check_http2(&request) {
-                Ok(()) => final_only(this.answer(request).await),
-                Err(refusal) => refusal.to_response(),
-            };
-            Ok(frame_http2(response, for_head, busy))
-        }
+    pub(super) async fn http2(&self, request: Request<Body>, interims: &Interims) -> Response<Outgoing> {
+        let busy = Busy::new(&self.gate);
+        let for_head = request.method() == Method::HEAD;
+        let response = match check_http2(&request) {
+            Ok(()) => final_only(self.answer(request, interims).await),
+            Err(refusal) => refusal.to_response(),
+        };
+        frame_http2(response, for_head, busy)
     }
 
-    async fn answer_http1(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn answer_http1(&self, mut request: Request<Incoming>, interims: &Interims) -> Response<Body> {
         if asks_upgrade(&mut request) {
             let (sender, receiver) = oneshot::channel();
             self.gate.ask_upgrade(sender);
             let pending = async { receiver.await.map_err(|_| std::io::Error::other("the upgrade was refused")) };
             request.extensions_mut().insert(Upgrade::new(pending));
-            return self.answer_upgrade(request).await;
+            return self.answer_upgrade(request, interims).await;
         }
-        final_only(self.answer(request).await)
+        final_only(self.answer(incoming(request), interims).await)
     }
 
-    async fn answer_upgrade(&self, request: Request<Incoming>) -> Response<Body> {
-        let response = self.answer(request).await;
+    async fn answer_upgrade(&self, request: Request<Incoming>, interims: &Interims) -> Response<Body> {
+        let response = self.answer(incoming(request), interims).await;
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS if self.gate.grant_upgrade() => response.map(|_| Body::empty()),
             _ => {
@@ -84,13 +85,16 @@ impl<S: Service> Exchange<S> {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>, interims: &Interims) -> Response<Body> {
         let connects = request.method() == Method::CONNECT;
-        let request = request.map(|body| Body::incoming(body, Side::Client));
-        let response = self.service.call(request, &self.info).await;
+        let response = self.service.call(request, &self.info, interims).await;
         // What would follow it are bytes that neither side of us speaks.
         if connects && response.status().is_success() { misbehaved("connect-accepted") } else { response }
     }
+}
+
+fn incoming(request: Request<Incoming>) -> Request<Body> {
+    request.map(|body| Body::incoming(body, Side::Client))
 }
 
 /// RFC 9110 §7.8: only of HTTP/1.1, only if `Connection` says so too; and, here, only without a body, after which nobody
@@ -107,15 +111,15 @@ fn asks_upgrade(request: &mut Request<Incoming>) -> bool {
 }
 
 /// The authority of a target in absolute-form or authority-form (RFC 9112 §3.2) must be one.
-fn check_target(request: &Request<Incoming>) -> Result<(), Refusal> {
+fn check_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     match request.uri().authority() {
         Some(authority) if !is_valid_host(authority.as_str().as_bytes()) => Err(Refusal::bad("authority-invalid")),
         _ => Ok(()),
     }
 }
 
-/// What hyper and h2 leave unchecked of a head.
-fn check_http2(request: &Request<Incoming>) -> Result<(), Refusal> {
+/// What h2 leaves unchecked of a head.
+fn check_http2(request: &Request<Body>) -> Result<(), Refusal> {
     let uri = request.uri();
     let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if target > MAX_URI_BYTES {
@@ -144,7 +148,7 @@ fn check_host(headers: &HeaderMap, authority: Option<&str>) -> Result<(), Refusa
     if hosts.next().is_some() { Err(Refusal::bad("host-duplicate")) } else { Ok(()) }
 }
 
-/// HTTP/2 has no framing of its own to hold a body to its length, and hyper does not look.
+/// HTTP/2 has no framing of its own to hold a body to its length, and h2 does not look.
 fn frame_http2(response: Response<Body>, for_head: bool, busy: Busy) -> Response<Outgoing> {
     let (mut parts, body) = response.into_parts();
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

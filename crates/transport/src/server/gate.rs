@@ -1,6 +1,7 @@
 //! The gate: what the parts of one connection know of each other. The guard below hyper, the service above it and the
 //! driver around it run in one task (HTTP/2's requests in tasks of the same thread), so nothing here is contended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
@@ -8,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::interim::{Interim, Queue};
 use crate::service::UpgradedIo;
 
 /// The state of one connection.
@@ -33,6 +35,9 @@ pub(crate) struct Gate {
     /// The reader who waits until no request is under way.
     parked: AtomicWaker,
     is_parked: AtomicBool,
+    /// Interim responses to the HTTP/1.1 request that is under way.
+    interims: Mutex<Option<Arc<Queue>>>,
+    carries_interims: AtomicBool,
 }
 
 /// What a connection waits for.
@@ -134,6 +139,21 @@ impl Gate {
     /// A flush was tried: it says nothing of a client that has nothing to take.
     pub(crate) fn flushed(&self, blocked: bool) {
         self.write_blocked.store(blocked, Relaxed);
+    }
+
+    /// Interim responses may come from this queue; from none, once the final one is next.
+    pub(crate) fn carry_interims(&self, queue: Option<&Arc<Queue>>) {
+        *self.interims.lock() = queue.cloned();
+        self.carries_interims.store(queue.is_some(), Relaxed);
+    }
+
+    pub(crate) fn carries_interims(&self) -> bool {
+        self.carries_interims.load(Relaxed)
+    }
+
+    /// What waits to be written now; `writer` is woken when there is more.
+    pub(crate) fn take_interims(&self, writer: &Waker) -> Vec<Interim> {
+        self.interims.lock().as_ref().map_or_else(Vec::new, |queue| queue.take(writer))
     }
 
     /// Are so many requests answered to their ends?

@@ -45,6 +45,7 @@ fn right_lines() {
         "holm stats --window 1h --site shop --watch",
         "holm nodes --json",
         "holm check site/holm.toml --json",
+        "holm check --key https://shop.example/a?b --header X-Plan:gold --header Cookie:a=b --method HEAD",
         "holm completions bash",
     ] {
         if let Err(error) = read(line) {
@@ -72,6 +73,11 @@ fn wrong_lines() {
     check_refused("holm purge --all --tag x", ErrorKind::ArgumentConflict, "--all");
     check_refused("holm purge --all --site Shop!", ErrorKind::ValueValidation, "Shop!");
     check_refused("holm rollback 0", ErrorKind::ValueValidation, "holm releases");
+    check_refused("holm check --key /a", ErrorKind::ValueValidation, "https://shop.example/");
+    check_refused("holm check --key ftp://a/b", ErrorKind::ValueValidation, "https://shop.example/");
+    check_refused("holm check --key http://a --header x", ErrorKind::ValueValidation, "Cookie: currency");
+    check_refused("holm check --key http://a --method G,T", ErrorKind::ValueValidation, "--method");
+    check_refused("holm check --header a:b", ErrorKind::MissingRequiredArgument, "--key");
     check_refused("holm stats --window 2h", ErrorKind::ValueValidation, "10s to 1h");
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holm_model::ids::ReleaseNumber;
 use holm_model::units::HumanDuration;
+use http::{HeaderName, HeaderValue, Uri};
 
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for every address.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
@@ -28,6 +29,21 @@ pub(super) fn env_pair(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it like MODE=live".to_owned()),
     }
+}
+
+/// `https://shop.example/path?query`.
+pub(super) fn absolute_url(text: &str) -> Result<Uri, String> {
+    let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    uri.ok_or_else(|| "write it like https://shop.example/path?query".to_owned())
+}
+
+/// `Name: value`.
+pub(super) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parse = || {
+        let (name, value) = text.split_once(':')?;
+        Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
+    };
+    parse().ok_or_else(|| "write it like 'Cookie: currency=EUR'".to_owned())
 }
 
 /// A release's number, from 1.

@@ -58,11 +58,13 @@ fn bad_heads_are_refused_and_the_connection_is_closed() {
         "host: a\r\nx",
         "host: a\r\n: x",
         "host: a\r\nx: a\rb",
+        "host: a\r\nx: a\x07b",
     ] {
         check(&head(fields), 400, "malformed-head");
     }
     check("GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505, "http-version");
     check("GET /a b HTTP/1.1\r\nhost: a\r\n\r\n", 400, "malformed-head");
+    check("GET /a\x01b HTTP/1.1\r\nhost: a\r\n\r\n", 400, "malformed-head");
     check("\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n", 400, "malformed-head");
     // Sizes.
     check(&head(&format!("host: a\r\nx: {}", "y".repeat(70_000))), 431, "head-too-large");

@@ -82,7 +82,7 @@ impl Calls {
             protocol: Protocol::Http1,
             tls: None,
         });
-        let response = self.service.call(request, &connection).await;
+        let response = self.service.call(request, &connection, &Interims::nowhere()).await;
         let (parts, body) = response.into_parts();
         let body = body.collect(1 << 24).await.unwrap();
         let answer = Answer { status: parts.status, headers: parts.headers, body };

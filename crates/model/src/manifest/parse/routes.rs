@@ -8,7 +8,7 @@ use super::block::{Block, Keys};
 use super::cache;
 use super::report::Report;
 use super::value::{Value, Wanted};
-use crate::manifest::{CacheRule, FilesSpec, PathPattern, Position, Route, RouteHandler};
+use crate::manifest::{CacheRule, FilesSpec, HostPattern, PathPattern, Position, Route, RouteHandler};
 
 /// What routes may refer to.
 pub(super) struct Names<'a> {
@@ -16,6 +16,8 @@ pub(super) struct Names<'a> {
     pub(super) origins: Vec<&'a str>,
     /// The handlers that the manifest defines.
     pub(super) handlers: Vec<&'a str>,
+    /// The hosts that the site answers for, where they could be read.
+    pub(super) hosts: Option<&'a [HostPattern]>,
 }
 
 /// Reads all routes.
@@ -45,7 +47,7 @@ fn route<'a>(value: &'a Value<'a>, names: &Names<'_>, report: &mut Report<'_>) -
     let origin = block.get("origin").map(|value| reference(&ORIGIN, value, "origin", &names.origins, report));
     let files = block.get("files").map(|value| files(value, report));
     let handler = handler(&block, names, report);
-    let cache = block.get("cache").map_or(Some(CacheRule::default()), |value| cache::read(value, report));
+    let cache = block.get("cache").map_or(Some(CacheRule::default()), |value| cache::read(value, names.hosts, report));
     check_content(&block, report);
     let route = Route {
         path: path?,

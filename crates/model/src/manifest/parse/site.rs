@@ -17,7 +17,7 @@ pub(super) fn read<'a>(root: &'a Value<'a>, report: &mut Report<'_>) -> Option<M
     let tls = root.get("tls").map(|value| tls::read(value, report));
     let handlers = root.get("handlers").map(|value| handlers::read(value, report)).unwrap_or_default();
     let origins = root.get("origins").map(|value| origins::read(value, report)).unwrap_or_default();
-    let names = routes::Names { origins: names(&origins), handlers: names(&handlers) };
+    let names = routes::Names { origins: names(&origins), handlers: names(&handlers), hosts: hosts.as_deref() };
     let routes = routes::read(&root, &names, report);
     Some(Manifest {
         name: name?,

@@ -111,6 +111,17 @@ impl Wanted<'_> {
         inside
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, value: &Value<'_>, report: &mut Report<'_>) -> Option<bool> {
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => {
+                self.refuse(value, report);
+                None
+            }
+        }
+    }
+
     /// A list of values.
     pub(super) fn list<'a>(&self, value: &'a Value<'a>, report: &mut Report<'_>) -> Option<&'a [Value<'a>]> {
         match value.get_ref() {
@@ -120,14 +131,6 @@ impl Wanted<'_> {
                 None
             }
         }
-    }
-
-    /// A list of texts.
-    pub(super) fn texts<'a>(&self, value: &'a Value<'a>, report: &mut Report<'_>) -> Option<Vec<&'a str>> {
-        let list = self.list(value, report)?;
-        // Each is read before the first bad one ends it, so that every bad one is reported.
-        let texts: Vec<_> = list.iter().map(|item| self.text(item, report)).collect();
-        texts.into_iter().collect()
     }
 }
 

@@ -1,0 +1,69 @@
+//! HEAD where the stored response is stale: asked of the next hop as what it is, and its answer taken into what is stored.
+//! RFC 9111 §4.3.5.
+
+use std::sync::Arc;
+
+use holm_cache_policy::{CacheKey, HeadUpdate, head_update, write_validators};
+use holm_transport::body::Body;
+use http::{Method, Request, StatusCode};
+
+use crate::fill::{StaleObject, can_be_confirmed, filling_head};
+use crate::hop::{Answer, HopError};
+use crate::node::{Node, Reply, Target, now};
+use crate::report::Report;
+use crate::storing::Storing;
+
+impl Node {
+    /// Asks for the head of a response whose stored copy has to be confirmed: no body need come for that.
+    pub(crate) async fn revalidate_head(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        request: Request<Body>,
+        key: CacheKey,
+        stale: StaleObject,
+        report: Report,
+    ) -> Reply {
+        let storing = Storing::begin(self, target, &request);
+        let way = target.way(self.begin_seq(target), request.version());
+        let mut head = filling_head(&request);
+        head.method = Method::HEAD;
+        let confirmable = can_be_confirmed(&stale.1);
+        if confirmable {
+            write_validators(&mut head.headers, &stale.1.headers);
+        }
+        let mut asking = head.into_request();
+        let alone = self.hear_alone(target, &mut asking);
+        let (as_of, requested) = (way.as_of, now());
+        let answer = match self.hop_for(target.content).send(asking, way).await {
+            Ok(answer) => alone.end(answer),
+            Err(error) => return self.answer_failure(&request, &error, Some(&stale), report, as_of),
+        };
+        let times = answer.times(requested, now());
+        let Answer { response, as_of, .. } = answer;
+        let status = response.status();
+        if status.is_server_error() && self.bridges_error(request.headers(), &stale) {
+            let error = HopError::of_origin(status);
+            return self.answer_failure(&request, &error, Some(&stale), report, as_of);
+        }
+        let updates = match status {
+            StatusCode::NOT_MODIFIED => confirmable,
+            StatusCode::OK => confirmable && head_update(&stale.1.headers, response.headers()) == HeadUpdate::Update,
+            _ => false,
+        };
+        let report = report.fwd_status(status);
+        if updates {
+            let renewed = storing.renew(key, &stale, response.headers(), as_of, times);
+            if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {
+                return reply;
+            }
+        } else if status == StatusCode::OK {
+            // It is another representation than the stored one.
+            self.memory.remove(key.0);
+        }
+        if status == StatusCode::NOT_MODIFIED {
+            // To a condition of ours: what it confirmed is gone.
+            return self.pass(target, request, report).await;
+        }
+        Reply::new(response, report, as_of)
+    }
+}

@@ -1,0 +1,137 @@
+//! The look-up: what the cache has for a request. RFC 9111 §4.
+
+use std::sync::Arc;
+
+use holm_cache_policy::{CacheKey, MissReason};
+use holm_cache_store::{Object, Standing};
+use holm_model::manifest::Languages;
+use holm_model::units::Timestamp;
+use holm_transport::body::Body;
+use http::{HeaderMap, Request};
+
+use crate::node::{CachedObject, Node, Target, equivalent_key, path_key};
+use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+
+/// What a look-up found.
+pub(crate) enum Found {
+    /// Nothing usable; the key that a fill goes under.
+    Nothing(CacheKey, MissReason),
+    /// A response; `soft_since` if a soft purge made it stale.
+    Response { key: CacheKey, object: CachedObject, head: Arc<StoredResponse>, soft_since: Option<Timestamp> },
+    /// Parts of one.
+    Parts { key: CacheKey, object: CachedObject, stored: Arc<StoredParts>, soft_since: Option<Timestamp> },
+    /// The last response could not be stored.
+    Unstorable(&'static str),
+}
+
+impl Node {
+    /// Looks a URL up, then its variant where responses vary, then what stands beside it. Purged entries are as good as
+    /// absent.
+    pub(crate) fn look_up(&self, target: &Target<'_>, request: &Request<Body>, now: Timestamp) -> Found {
+        let primary = target.key(request);
+        match self.response_for(target, primary, request.headers(), now) {
+            Found::Nothing(key, reason) => {
+                self.beside(target, request, (primary, key), now).unwrap_or(Found::Nothing(key, reason))
+            }
+            found => found,
+        }
+    }
+
+    fn response_for(&self, target: &Target<'_>, primary: CacheKey, request: &HeaderMap, now: Timestamp) -> Found {
+        let Some(object) = self.memory.get(primary.0) else {
+            return Found::Nothing(primary, MissReason::UriMiss);
+        };
+        let Stored::Variants(variants) = object.meta() else { return self.stand(primary, object) };
+        let languages = &target.route.rule.languages;
+        let keys = variants.keys(primary, request, languages);
+        let stand = |key: CacheKey| Some(self.stand(key, self.memory.get(key.0)?));
+        // RFC 9111 §4.1: of several the most recent.
+        let found = keys.iter().filter_map(|key| stand(*key)).min_by_key(|found| found.age(now));
+        let in_language = || match languages {
+            Languages::Normalised => variants.in_language(request).and_then(stand),
+            Languages::Exact | Languages::Offered(_) => None,
+        };
+        found.or_else(in_language).unwrap_or(Found::Nothing(keys[0], MissReason::VaryMiss))
+    }
+
+    /// What the purge marks leave of an object.
+    fn stand(&self, key: CacheKey, object: CachedObject) -> Found {
+        let soft_since = match self.marks.standing_of(&object) {
+            Standing::Hard if self.marks.is_invalidated(&object) => {
+                return Found::Nothing(key, MissReason::Invalidated);
+            }
+            Standing::Hard => return Found::Nothing(key, MissReason::Purged),
+            Standing::Soft { since } => Some(since),
+            Standing::Live => None,
+        };
+        match object.meta() {
+            Stored::Response(head) => {
+                let head = Arc::clone(head);
+                Found::Response { key, object, head, soft_since }
+            }
+            Stored::Parts(stored) => {
+                let stored = Arc::clone(stored);
+                Found::Parts { key, object, stored, soft_since }
+            }
+            Stored::Variants(_) | Stored::Queries(_) | Stored::EarlyHints(_) => {
+                Found::Nothing(key, MissReason::UriMiss)
+            }
+            Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
+        }
+    }
+
+    /// What stands beside the place of a response that is not there: parts of it, a response to equivalent queries, or a
+    /// warning.
+    fn beside(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        (primary, key): (CacheKey, CacheKey),
+        now: Timestamp,
+    ) -> Option<Found> {
+        let stand = |place: u128| self.memory.get(place).map(|object| self.stand(key, object));
+        if let Some(found @ Found::Parts { .. }) = stand(Aside::Parts.of(key)) {
+            return Some(found);
+        }
+        if let Some(found @ Found::Response { .. }) = self.equivalent(target, request, now) {
+            return Some(found);
+        }
+        let warning = self.memory.get(Aside::Unstorable.of(primary))?;
+        match warning.meta() {
+            Stored::Unstorable { until, .. } if *until > now => match self.stand(key, warning) {
+                found @ Found::Unstorable(_) => Some(found),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// A response to a query that is equivalent to the request's by the word of an earlier one (`No-Vary-Search`).
+    fn equivalent(&self, target: &Target<'_>, request: &Request<Body>, now: Timestamp) -> Option<Found> {
+        let known = self.memory.get(Aside::Queries.of(path_key(&target.key_input(request))))?;
+        let Stored::Queries(variance) = known.meta() else { return None };
+        let live = self.marks.standing_of(&known) != Standing::Hard;
+        let key = live.then(|| equivalent_key(&target.key_input(request), variance))?;
+        Some(self.response_for(target, key, request.headers(), now))
+    }
+
+    /// The key of the request's own response, by what is known now of how the responses of its URL vary.
+    pub(crate) fn variant_now(&self, target: &Target<'_>, request: &Request<Body>) -> CacheKey {
+        let primary = target.key(request);
+        match self.memory.get(primary.0).as_deref().map(Object::meta) {
+            Some(Stored::Variants(variants)) => {
+                variants.keys(primary, request.headers(), &target.route.rule.languages)[0]
+            }
+            _ => primary,
+        }
+    }
+}
+
+impl Found {
+    fn age(&self, now: Timestamp) -> std::time::Duration {
+        match self {
+            Self::Response { head, .. } => head.meta.age(now),
+            _ => std::time::Duration::MAX,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Storing: what a fetch brought, made ready for everyone and put into the cache.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use holm_cache_policy::{
+    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, VarySpec, VaryValues, cache_groups,
+    extract_tags, may_combine, storable, strip_for_client,
+};
+use holm_cache_store::{FillGuard, Local, Object, Scope, Standing};
+use holm_model::ids::Seq;
+use holm_model::manifest::{CacheRule, QueryRule};
+use holm_model::units::Timestamp;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, Request, StatusCode};
+use tracing::debug;
+
+use crate::address::Authority;
+use crate::fill::StaleObject;
+use crate::forward::X_FORWARDED_FOR;
+use crate::internal::Scheme;
+use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
+use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+use crate::variants::Variants;
+
+/// The right to store what one fetch brings. It begins before the fetch does: what is purged, or changed, from then on
+/// rejects what it stores.
+pub(crate) struct Storing {
+    node: Arc<Node>,
+    /// Keeps purge marks that this fetch may have to obey.
+    guard: FillGuard,
+    /// The seq that a fetch which began then is good for.
+    begun_at: Seq,
+    /// The client's request, without its body.
+    asked: Request<()>,
+    place: Place,
+    primary: CacheKey,
+    /// What it is about, without tags: those come with the response.
+    scope: Scope,
+    rule: CacheRule,
+}
+
+/// What of a [`Target`] enters keys, for one who outlives it.
+struct Place {
+    site: String,
+    scheme: Scheme,
+    authority: Authority,
+    content_digest: Option<[u8; 32]>,
+}
+
+/// A response that will be stored, before its body is here.
+pub(crate) struct Storable {
+    pub(crate) head: Arc<StoredResponse>,
+    pub(crate) scope: Scope,
+    pub(crate) as_of: Seq,
+    key: CacheKey,
+}
+
+/// A response's status and fields, and how long its body will be if that is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Received<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) length: Option<u64>,
+    pub(crate) times: FetchTimes,
+    /// The seq that it is good for.
+    pub(crate) as_of: Seq,
+}
+
+impl Storing {
+    /// Of the response to a request that is about to be sent.
+    pub(crate) fn begin<B>(node: &Arc<Node>, target: &Target<'_>, request: &Request<B>) -> Self {
+        Self {
+            guard: node.marks.begin_fill(),
+            begun_at: node.begin_seq(target),
+            asked: shadow(request),
+            place: Place {
+                site: target.key_site().to_owned(),
+                scheme: target.scheme,
+                authority: target.authority.clone(),
+                content_digest: target.content_digest,
+            },
+            primary: target.key(request),
+            scope: target.scope(request),
+            rule: target.route.rule.clone(),
+            node: Arc::clone(node),
+        }
+    }
+
+    /// The count of local invalidations when the fetch began.
+    pub(crate) const fn begun_local(&self) -> Local {
+        self.guard.begun_local()
+    }
+
+    /// May the response be stored? Its head is then made ready for everyone.
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub(crate) fn accept(&self, received: Received<'_>) -> Result<Storable, NoStoreReason> {
+        let Received { status, headers, length, times, as_of } = received;
+        let request = self.asked.headers();
+        let meta = storable(self.asked.method(), request, status, headers, &self.rule, times)?;
+        if length.is_some_and(|length| length > self.node.max_object) {
+            return Err(NoStoreReason::TooLarge);
+        }
+        let spec = VarySpec::of(headers);
+        // The edge selects by what clients send; this one it writes itself only after the look-up.
+        if self.node.role == Role::Edge && spec.as_ref().is_some_and(|spec| spec.names(&X_FORWARDED_FOR)) {
+            return Err(NoStoreReason::VaryClient);
+        }
+        let (primary, scope) = self.url_key(headers);
+        let scope = self.described(scope, headers);
+        let vary = spec.map(|spec| {
+            let values = VaryValues::of(&spec, request, &self.rule.languages);
+            (spec, values)
+        });
+        let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
+        let mut headers = headers.clone();
+        self.clean(&mut headers);
+        let head = StoredResponse { status, headers, meta, vary };
+        Ok(Storable { head: Arc::new(head), scope, as_of, key })
+    }
+
+    /// The key of the response's URL and what purges select it by. One that says which parts of the query say nothing
+    /// stands for all equivalent queries, where the route has no rule of its own.
+    fn url_key(&self, response: &HeaderMap) -> (CacheKey, Scope) {
+        let whole_query = self.rule.key.query == QueryRule::All && !self.rule.key.sort;
+        let Some(variance) = NoVarySearch::of(response).filter(|_| whole_query) else {
+            return (self.primary, self.scope.clone());
+        };
+        let input = self.place.key_input(&self.asked, &self.rule);
+        let (path, key) = (path_key(&input), equivalent_key(&input, &variance));
+        let scope = self.scope.clone().of_several_queries();
+        let stored = Stored::Queries(Arc::new(variance));
+        self.insert(Aside::Queries.of(path), stored, Bytes::new(), scope.clone(), self.begun_at);
+        (key, scope)
+    }
+
+    /// The scope with the response's tags and groups.
+    fn described(&self, scope: Scope, response: &HeaderMap) -> Scope {
+        let groups = cache_groups(response);
+        let tagged = scope.with_tags(&extract_tags(response));
+        let Place { scheme, authority, .. } = &self.place;
+        if groups.is_empty() {
+            return tagged;
+        }
+        tagged.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
+    }
+
+    /// Stores a response with its whole body.
+    pub(crate) fn store(&self, storable: Storable, bytes: Bytes) {
+        let Storable { head, scope, as_of, key } = storable;
+        let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|declared: usize| declared != bytes.len()) {
+            return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
+        }
+        // Parts of a response are of no use beside the whole.
+        self.node.memory.remove(Aside::Parts.of(key));
+        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+    }
+
+    /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
+    pub(crate) fn store_part(&self, storable: Storable, fields: &HeaderMap, bytes: Bytes) {
+        let Storable { head, scope, as_of, key } = storable;
+        let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
+        let place = Aside::Parts.of(key);
+        let known = self.node.memory.get(place);
+        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
+        let (mut parts, mut as_of) = (part, as_of);
+        if let Some(known) = &known
+            && let Stored::Parts(stored) = known.meta()
+            && may_combine(&stored.head.headers, &head.headers)
+            && let Some(combined) = stored.parts.with(&parts)
+            && combined.held() <= self.node.max_object
+        {
+            // Parts are as old as the oldest of them.
+            (parts, as_of) = (combined, as_of.min(known.as_of()));
+        }
+        let mut headers = head.headers.clone();
+        headers.remove(CONTENT_RANGE);
+        let head = StoredResponse { status: head.status, headers, meta: head.meta.clone(), vary: head.vary.clone() };
+        match parts.whole() {
+            Some(pieces) => self.promote(key, head, &pieces, scope, as_of),
+            None => {
+                let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
+                self.insert(place, stored, Bytes::new(), scope, as_of);
+            }
+        }
+    }
+
+    /// Parts that make a whole are one response (RFC 9111 §3.4).
+    fn promote(&self, key: CacheKey, mut head: StoredResponse, pieces: &[Bytes], scope: Scope, as_of: Seq) {
+        let whole = join(pieces);
+        head.status = StatusCode::OK;
+        head.headers.insert(CONTENT_LENGTH, whole.len().into());
+        self.store(Storable { head: Arc::new(head), scope, as_of, key }, whole);
+    }
+
+    /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4).
+    pub(crate) fn renew(
+        &self,
+        key: CacheKey,
+        (object, stale): &StaleObject,
+        fresh: &HeaderMap,
+        as_of: Seq,
+        times: FetchTimes,
+    ) -> CachedObject {
+        let mut headers = stale.headers.clone();
+        let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
+        let tags = extract_tags(fresh);
+        let scope = if tags.is_empty() { object.scope().clone() } else { object.scope().with_tags(&tags) };
+        let scope = if cache_groups(fresh).is_empty() { scope } else { self.described(scope, fresh) };
+        self.clean(&mut headers);
+        let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
+        // The next tier may know of purges that this body has not been held against yet.
+        let as_of = as_of.min(self.begun_at);
+        self.insert(key.0, Stored::Response(Arc::new(head)), object.body().clone(), scope, as_of)
+    }
+
+    /// Requests for this URL do not queue for one another for a while.
+    pub(crate) fn remember_unstorable(&self, reason: &'static str, now: Timestamp) {
+        let stored = Stored::Unstorable { until: now.plus(HIT_FOR_MISS), reason };
+        self.insert(Aside::Unstorable.of(self.primary), stored, Bytes::new(), self.scope.clone(), self.begun_at);
+    }
+
+    /// Keeps the hints that came before a final response for the next client, where the route says so; or forgets them if a
+    /// success came without any.
+    pub(crate) fn settle_hints(&self, hints: Option<HeaderMap>, status: StatusCode) {
+        // What was said to someone in particular is for no one else.
+        if !self.rule.early_hints || self.asked.headers().contains_key(AUTHORIZATION) {
+            return;
+        }
+        let place = Aside::Hints.of(self.primary);
+        match hints {
+            Some(_) if status.is_client_error() || status.is_server_error() => {}
+            Some(hints) => {
+                self.insert(place, Stored::EarlyHints(hints), Bytes::new(), self.scope.clone(), self.begun_at);
+            }
+            None if status.is_success() => self.node.memory.remove(place),
+            // A 304 or an error says nothing of them.
+            None => {}
+        }
+    }
+
+    /// Takes away what no client shall see, and makes room for what each answer adds.
+    fn clean(&self, headers: &mut HeaderMap) {
+        if self.node.role == Role::Edge {
+            strip_for_client(headers);
+        }
+        self.node.role.reserve(headers);
+    }
+
+    /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
+    fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
+        // One that was purged will be swept, and with it all that stands behind it.
+        let known = self.node.memory.get(primary.0);
+        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
+        let variants = match known.as_deref().map(Object::meta) {
+            Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
+            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone())),
+            _ => self.renew_variants(primary, Variants::new(spec.clone())),
+        };
+        let key = variants.latest_key(primary, values);
+        if let Some(oldest) = variants.keep(key, response) {
+            self.node.memory.remove(oldest.0);
+        }
+        key
+    }
+
+    fn renew_variants(&self, primary: CacheKey, variants: Variants) -> Arc<Variants> {
+        let variants = Arc::new(variants);
+        let stored = Stored::Variants(Arc::clone(&variants));
+        self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
+        variants
+    }
+
+    fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
+        let object = Arc::new(Object::new(stored, body, scope, as_of, self.guard.begun_local()));
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        if self.node.marks.standing_of(&object) != Standing::Hard {
+            let stored = self.node.memory.insert(key, Arc::clone(&object), weight(&object), &self.guard);
+            if let Err(refused) = stored {
+                debug!(%refused, "a fetched object was not stored");
+            }
+        }
+        object
+    }
+}
+
+impl Place {
+    fn key_input<'a>(&'a self, request: &'a Request<()>, rule: &'a CacheRule) -> KeyInput<'a> {
+        let input = key_input(&self.site, self.scheme, &self.authority, request, &rule.key);
+        KeyInput { content: self.content_digest, ..input }
+    }
+}
+
+/// The request without its body.
+pub(crate) fn shadow<B>(request: &Request<B>) -> Request<()> {
+    let mut shadow = Request::new(());
+    *shadow.method_mut() = request.method().clone();
+    *shadow.uri_mut() = request.uri().clone();
+    *shadow.headers_mut() = request.headers().clone();
+    shadow
+}
+
+/// One contiguous body, so that a hit is one write.
+pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
+    match chunks {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        many => {
+            let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+            many.iter().for_each(|chunk| all.extend_from_slice(chunk));
+            all.freeze()
+        }
+    }
+}
+
+/// Bytes that an object occupies: its body, its head, and the index's share.
+fn weight(object: &Object<Stored>) -> u32 {
+    let size = |fields: &HeaderMap| -> usize {
+        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    };
+    let meta = match object.meta() {
+        Stored::Response(response) => size(&response.headers),
+        Stored::EarlyHints(fields) => size(fields),
+        Stored::Parts(stored) => {
+            size(&stored.head.headers) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
+        }
+        Stored::Variants(_) | Stored::Queries(_) | Stored::Unstorable { .. } => 0,
+    };
+    u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
+/// How long requests for a URL whose response could not be stored do not queue for one another. As long as Varnish's
+/// default would be two minutes; shorter, because a route's answer may become storable with its next deployment.
+const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
+const ENTRY_BYTES: usize = 512;
