@@ -1,6 +1,6 @@
 // One run of the public suite against a cache: its own cases and its own client, with a fetch of the protocol asked for.
 //
-//   node run.mjs --base URL --protocol h1|h2|h3 [--ca FILE] [--python PROGRAM --h3-client SCRIPT]
+//   node run.mjs --base URL --protocol h1|h2|h3 [--ca FILE] [--python PROGRAM --h3-client SCRIPT] [--only ID]…
 //
 // Prints one line of JSON:
 //   cases:     [{ id, name, suite, kind }]  what was run, in the suite's order; kind is required, optimal or check
@@ -22,13 +22,14 @@ const { values: options } = parseArgs({
     protocol: { type: 'string' },
     ca: { type: 'string' },
     python: { type: 'string' },
-    'h3-client': { type: 'string' }
+    'h3-client': { type: 'string' },
+    only: { type: 'string', multiple: true }
   }
 })
 
-const all = [...suites, surrogate]
+const isAsked = test => test.browser_only !== true && (options.only?.includes(test.id) ?? true)
+const all = [...suites, surrogate].map(suite => ({ ...suite, tests: suite.tests.filter(isAsked) }))
 const cases = all.flatMap(suite => suite.tests
-  .filter(test => test.browser_only !== true)
   .map(test => ({ id: test.id, name: test.name, suite: suite.id, kind: test.kind ?? 'required' })))
 // The suite's client changes the cases as it goes, so ours are copied first.
 const ours = all.flatMap(suite => suite.tests).filter(test => EXCHANGED.includes(test.id)).map(test => structuredClone(test))

@@ -1,6 +1,8 @@
 //! All targets.
 
-use super::{conditional, directives, head, key, manifest, path, range, storing, tags, vary};
+#[cfg(feature = "head")]
+use super::head;
+use super::{conditional, directives, key, manifest, path, range, storing, tags, vary};
 
 /// A parser and what must hold of it.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +22,9 @@ pub fn target(name: &str) -> Option<Target> {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "conditional", run: conditional::run },
+    #[cfg(feature = "head")]
     Target { name: "head", run: head::run },
+    #[cfg(feature = "head")]
     Target { name: "host", run: head::host },
     Target { name: "key", run: key::run },
     Target { name: "manifest", run: manifest::run },

@@ -2,6 +2,7 @@
 
 mod conditional;
 mod directives;
+#[cfg(feature = "head")]
 mod head;
 mod key;
 mod list;
