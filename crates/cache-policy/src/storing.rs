@@ -149,6 +149,10 @@ fn refused_by_status(
     if status.is_informational() || (directives.must_understand && !is_understood(status)) {
         return Err(NoStoreReason::Status);
     }
+    // RFC 6585: these must not be stored, whatever they say.
+    if matches!(status.as_u16(), 428 | 429 | 431 | 511) {
+        return Err(NoStoreReason::Status);
+    }
     // Answers to a request's own conditions and ranges: they say nothing of the same URL without those.
     if matches!(status.as_u16(), 304 | 412 | 416) {
         return Err(NoStoreReason::Status);
