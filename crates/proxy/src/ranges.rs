@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holm_transport::body::Body;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use crate::hop::Answer;
 use crate::keep;
@@ -30,23 +30,28 @@ impl Node {
         let times = answer.times(requested, now());
         let Answer { response, as_of, .. } = answer;
         let report = report.fwd_status(response.status());
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Reply::new(response, report.with_cause("range"), as_of);
-        }
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-        match storing.accept(received) {
-            Ok(storable) => {
-                let meta = storable.head.meta.clone();
-                let fields = parts.headers.clone();
-                let store = move |chunks: &[bytes::Bytes]| storing.store_part(storable, &fields, join(chunks));
-                let response = http::Response::from_parts(parts, keep::collected(self, body, store));
-                Reply::new(response, report.stored(&meta), as_of)
-            }
+        let accepted = match parts.status {
+            StatusCode::PARTIAL_CONTENT | StatusCode::OK => storing.accept(received),
+            _ => return Reply::new(Response::from_parts(parts, body), report.with_cause("range"), as_of),
+        };
+        let storable = match accepted {
+            Ok(storable) => storable,
             Err(reason) => {
-                Reply::new(http::Response::from_parts(parts, body), report.with_cause(reason.as_str()), as_of)
+                let report = report.with_cause(reason.as_str());
+                return Reply::new(Response::from_parts(parts, body), report, as_of);
             }
-        }
+        };
+        let report = report.stored(&storable.head.meta);
+        let body = if parts.status == StatusCode::OK {
+            // An origin that knows no ranges: the next one is answered from the whole.
+            keep::collected(self, body, move |chunks| storing.store(storable, join(chunks)))
+        } else {
+            let fields = parts.headers.clone();
+            keep::collected(self, body, move |chunks| storing.store_part(storable, &fields, join(chunks)))
+        };
+        Reply::new(Response::from_parts(parts, body), report, as_of)
     }
 }
