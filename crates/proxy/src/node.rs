@@ -29,6 +29,7 @@ use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::stored::{Aside, Stored};
+use crate::traces::Traces;
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -42,6 +43,8 @@ pub struct Node {
     /// What the marks have applied, for those who wait for it.
     pub(crate) applied: watch::Sender<Seq>,
     pub(crate) fills: Arc<FillTable>,
+    /// Where a URL's own key and the fills do not tell that something of it may be here.
+    pub(crate) traces: Traces,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -118,6 +121,7 @@ impl Node {
             marks: Marks::new(),
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
+            traces: Traces::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),

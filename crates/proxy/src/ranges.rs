@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use holm_transport::body::Body;
 use http::{Request, StatusCode};
 
@@ -19,6 +20,7 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
+        self.traces.leave(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let alone = self.hear_alone(target, &mut request);
@@ -30,17 +32,18 @@ impl Node {
         let times = answer.times(requested, now());
         let Answer { response, as_of, .. } = answer;
         let report = report.fwd_status(response.status());
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Reply::new(response, report.with_cause("range"), as_of);
-        }
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
         match storing.accept(received) {
             Ok(storable) => {
                 let meta = storable.head.meta.clone();
-                let fields = parts.headers.clone();
-                let store = move |chunks: &[bytes::Bytes]| storing.store_part(storable, &fields, join(chunks));
+                let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
+                let store = move |chunks: &[Bytes]| match &part {
+                    Some(fields) => storing.store_part(storable, fields, join(chunks)),
+                    // Not every origin serves ranges, and an error has none.
+                    None => storing.store(storable, join(chunks)),
+                };
                 let response = http::Response::from_parts(parts, keep::collected(self, body, store));
                 Reply::new(response, report.stored(&meta), as_of)
             }
