@@ -70,7 +70,8 @@ impl Parts {
         if length == 0 || length > range.bytes.len() {
             return None;
         }
-        let only = request.get(RANGE).cloned().zip(headers.get(CONTENT_RANGE).cloned());
+        let answered = headers.get(CONTENT_RANGE).filter(|_| length == range.bytes.len());
+        let only = request.get(RANGE).cloned().zip(answered.cloned());
         Some(Self { complete: range.complete, parts: vec![Part { first: range.bytes.first, bytes }], only })
     }
 

@@ -1,6 +1,6 @@
 //! Invalidation: what a success of an unsafe method has changed is not served any more. RFC 9111 §4.4, RFC 9875 §3.
 
-use holm_cache_policy::{CacheKey, TargetUri, invalidated_beside, invalidated_groups, invalidates};
+use holm_cache_policy::{TargetUri, invalidated_beside, invalidated_groups, invalidates};
 use holm_cache_store::Changed;
 use holm_model::manifest::{KeyRule, QueryRule};
 use http::{HeaderMap, Request, StatusCode};
@@ -43,12 +43,15 @@ impl Node {
     fn may_hold(&self, target: &Target<'_>, request: &Request<()>) -> bool {
         let KeyRule { query, sort, headers, cookies, share_hosts: _ } = &target.route.rule.key;
         let one_key = *query == QueryRule::All && !sort && headers.is_empty() && cookies.is_empty();
+        if !one_key {
+            return true;
+        }
         let target = target.for_storing();
         let key = target.key(request);
-        let stored = |key: CacheKey| self.memory.contains(key.0) || self.memory.contains(Aside::Parts.of(key));
-        !one_key
-            || stored(key)
-            || self.memory.contains(Aside::Queries.of(path_key(&target.key_input(request))))
+        self.memory.contains(key.0)
+            || self.memory.contains(Aside::Parts.of(key))
+            || self.traces.has(key)
+            || self.traces.has(path_key(&target.key_input(request)))
             || self.fills.concern(key.0)
     }
 }

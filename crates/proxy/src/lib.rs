@@ -31,6 +31,7 @@ mod shield_hop;
 mod site;
 mod stored;
 mod storing;
+mod traces;
 mod tunnel;
 mod variants;
 

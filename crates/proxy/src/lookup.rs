@@ -89,11 +89,10 @@ impl Node {
         (primary, key): (CacheKey, CacheKey),
         now: Timestamp,
     ) -> Option<Found> {
-        let stand = |place: u128| self.memory.get(place).map(|object| self.stand(key, object));
-        if let Some(found @ Found::Parts { .. }) = stand(Aside::Parts.of(key)) {
+        if let Some(found @ Found::Parts { .. }) = self.parts_of(key) {
             return Some(found);
         }
-        if let Some(found @ Found::Response { .. }) = self.equivalent(target, request, now) {
+        if let Some(found @ (Found::Response { .. } | Found::Parts { .. })) = self.equivalent(target, request, now) {
             return Some(found);
         }
         let warning = self.memory.get(Aside::Unstorable.of(primary))?;
@@ -112,7 +111,14 @@ impl Node {
         let Stored::Queries(variance) = known.meta() else { return None };
         let live = self.marks.standing_of(&known) != Standing::Hard;
         let key = live.then(|| equivalent_key(&target.key_input(request), variance))?;
-        Some(self.response_for(target, key, request.headers(), now))
+        match self.response_for(target, key, request.headers(), now) {
+            Found::Nothing(key, _) => self.parts_of(key),
+            found => Some(found),
+        }
+    }
+
+    fn parts_of(&self, key: CacheKey) -> Option<Found> {
+        Some(self.stand(key, self.memory.get(Aside::Parts.of(key))?))
     }
 
     /// The key of the request's own response, by what is known now of how the responses of its URL vary.

@@ -29,6 +29,7 @@ use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::stored::{Aside, Stored};
+use crate::traces::Traces;
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -42,6 +43,8 @@ pub struct Node {
     /// What the marks have applied, for those who wait for it.
     pub(crate) applied: watch::Sender<Seq>,
     pub(crate) fills: Arc<FillTable>,
+    /// Where a URL's own key and the fills do not tell that something of it may be here.
+    pub(crate) traces: Traces,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -90,8 +93,9 @@ pub(crate) struct Reply {
     pub(crate) as_of: Seq,
     /// Why no hop answered, where this response was made for want of one.
     pub(crate) error: Option<&'static str>,
-    /// Its `Age` holds the time that its fetch took.
-    pub(crate) aged: bool,
+    /// It was made of a stored response, or of one that is being stored: its `Age` holds the time that its fetch took, and
+    /// what no client shall see is gone from it already.
+    pub(crate) from_cache: bool,
 }
 
 impl Node {
@@ -118,6 +122,7 @@ impl Node {
             marks: Marks::new(),
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
+            traces: Traces::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
@@ -210,12 +215,12 @@ impl Role {
 impl Reply {
     /// A stored response, or one that is being stored.
     pub(crate) const fn from_cache(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, aged: true }
+        Self { response, report, as_of, error: None, from_cache: true }
     }
 
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, aged: false }
+        Self { response, report, as_of, error: None, from_cache: false }
     }
 }
 

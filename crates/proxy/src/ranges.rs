@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use holm_transport::body::Body;
 use http::{Request, Response, StatusCode};
 
@@ -19,6 +20,7 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
+        self.traces.leave(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let alone = self.hear_alone(target, &mut request);
@@ -33,12 +35,27 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
+<<<<<<< HEAD
         let accepted = match parts.status {
             StatusCode::PARTIAL_CONTENT | StatusCode::OK => storing.accept(received),
             _ => return Reply::new(Response::from_parts(parts, body), report.with_cause("range"), as_of),
         };
         let storable = match accepted {
             Ok(storable) => storable,
+=======
+        match storing.accept(received) {
+            Ok(storable) => {
+                let meta = storable.head.meta.clone();
+                let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
+                let store = move |chunks: &[Bytes]| match &part {
+                    Some(fields) => storing.store_part(storable, fields, join(chunks)),
+                    // Not every origin serves ranges, and an error has none.
+                    None => storing.store(storable, join(chunks)),
+                };
+                let response = http::Response::from_parts(parts, keep::collected(self, body, store));
+                Reply::new(response, report.stored(&meta), as_of)
+            }
+>>>>>>> e2epolicy
             Err(reason) => {
                 let report = report.with_cause(reason.as_str());
                 return Reply::new(Response::from_parts(parts, body), report, as_of);

@@ -70,6 +70,9 @@ pub(crate) struct Received<'a> {
 impl Storing {
     /// Of the response to a request that is about to be sent.
     pub(crate) fn begin<B>(node: &Arc<Node>, target: &Target<'_>, request: &Request<B>) -> Self {
+        if target.content_digest.is_some() {
+            node.traces.leave(Target { content_digest: None, ..*target }.key(request));
+        }
         Self {
             guard: node.marks.begin_fill(),
             begun_at: node.begin_seq(target),
@@ -130,6 +133,7 @@ impl Storing {
         };
         let input = self.place.key_input(&self.asked, &self.rule);
         let (path, key) = (path_key(&input), equivalent_key(&input, &variance));
+        self.node.traces.leave(path);
         let scope = self.scope.clone().of_several_queries();
         let stored = Stored::Queries(Arc::new(variance));
         self.insert(Aside::Queries.of(path), stored, Bytes::new(), scope.clone(), self.begun_at);
@@ -165,7 +169,8 @@ impl Storing {
         let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
         let place = Aside::Parts.of(key);
         let known = self.node.memory.get(place);
-        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
+        // Nor is what was purged softly made younger, or the new part older, by being put together.
+        let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         let (mut parts, mut as_of) = (part, as_of);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()

@@ -11,6 +11,7 @@ mod interim;
 mod life;
 mod origins;
 mod poisoning;
+mod ranges;
 mod refusals;
 mod streams;
 mod tls;
