@@ -69,39 +69,6 @@ pub(crate) fn write_as_of(headers: &mut HeaderMap, seq: Seq) {
     headers.insert(AS_OF, HeaderValue::from(seq.get()));
 }
 
-/// The reason of an error that another tier made, as one of the names that are published.
-pub(crate) fn known_reason(text: &str) -> &'static str {
-    REASONS.iter().find(|reason| **reason == text).copied().unwrap_or("upstream")
-}
-
-/// What a shield may say of a request that it could not answer.
-const REASONS: [&str; 24] = [
-    "broke-off",
-    "busy",
-    "closed",
-    "connect-failed",
-    "connect-refused",
-    "connect-timeout",
-    "dns",
-    "first-byte-timeout",
-    "head-too-large",
-    "host-invalid",
-    "host-missing",
-    "loop",
-    "no-endpoint",
-    "no-origin",
-    "no-route",
-    "no-such-site",
-    "not-an-edge",
-    "only-if-cached",
-    "origin-error",
-    "protocol",
-    "request-body",
-    "reset",
-    "silent",
-    "tls",
-];
-
 /// How the client reached the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {

@@ -52,6 +52,9 @@ fn by_freshness() {
     check(&[], 500, &[], Err(Status));
     // What depends on the request's own conditions.
     check(&[], 304, &[FRESH], Err(Status));
+    for rfc6585 in [428, 429, 431, 511] {
+        check(&[], rfc6585, &[FRESH], Err(Status));
+    }
     check(&[], 412, &[FRESH], Err(Status));
     check(&[], 416, &[FRESH], Err(Status));
 }

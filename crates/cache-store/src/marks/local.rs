@@ -42,8 +42,10 @@ pub enum Changed<'a> {
 pub(super) struct LocalMarks {
     count: u64,
     marks: HashMap<MarkId, u64>,
-    /// Marks up to here may have been dropped.
+    /// Marks up to here may have been dropped, once everything stored was held against them: nothing older is stored.
     floor: u64,
+    /// Marks up to here were dropped before that: what is older counts as changed.
+    forgotten: u64,
     /// How many fills began at each count and are still under way.
     fills: BTreeMap<u64, usize>,
 }
@@ -76,7 +78,7 @@ impl LocalMarks {
     /// Has any of it changed since?
     pub(super) fn concern(&self, scope: &Scope, since: Local) -> bool {
         let newer = |id: &MarkId| self.marks.get(id).is_some_and(|at| *at > since.0);
-        since.0 < self.floor || newer(&scope.with_query) || scope.groups.iter().any(newer)
+        since.0 < self.forgotten || newer(&scope.with_query) || scope.groups.iter().any(newer)
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -118,8 +120,8 @@ impl LocalMarks {
         let mut counts: Vec<u64> = self.marks.values().copied().collect();
         let middle = counts.len() / 2;
         let (_, floor, _) = counts.select_nth_unstable(middle);
-        self.floor = (*floor).max(self.floor);
-        let floor = self.floor;
+        let floor = *floor;
+        (self.forgotten, self.floor) = (floor, floor.max(self.floor));
         self.end_sweep(floor);
     }
 }

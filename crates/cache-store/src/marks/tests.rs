@@ -239,13 +239,17 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
     };
     let early = marks.begin_fill();
     memory.insert(1, object("/a", &early), 10, &early).unwrap();
+    memory.insert(2, object("/b", &early), 10, &early).unwrap();
     marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/a", query: None }]);
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Hard);
     memory.sweep(&marks);
+    assert!(memory.get(1).is_none());
+    assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live, "nothing has changed it");
     assert_eq!(marks.len(), 4, "an early fill still needs them");
     drop(early);
     memory.sweep(&marks);
     assert_eq!(marks.len(), 0);
+    assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live);
     let late = marks.begin_fill();
     memory.insert(1, object("/a", &late), 10, &late).unwrap();
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Live);
