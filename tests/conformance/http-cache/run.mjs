@@ -34,7 +34,18 @@ const cases = all.flatMap(suite => suite.tests
 // The suite's client changes the cases as it goes, so ours are copied first.
 const ours = all.flatMap(suite => suite.tests).filter(test => EXCHANGED.includes(test.id)).map(test => structuredClone(test))
 
-const { fetch, close } = await openFetch(options)
+const { fetch: plainFetch, close } = await openFetch(options)
+
+// Errors that the server didn't send are told in the log: the suite's messages don't name them.
+async function fetch (url, init) {
+  const response = await plainFetch(url, init)
+  if (response.status >= 500 && !response.headers.has('server-request-count')) {
+    const id = (init.headers ?? []).find(([name]) => name === 'Test-ID')?.[1] ?? url
+    console.error(`${id}: ${response.status}, Cache-Status: ${response.headers.get('cache-status')}`)
+  }
+  return response
+}
+
 // The suite's client has one fetch for all: ours begin when that is set.
 const finished = runTests(all, fetch, false, options.base)
 const exchanges = await Promise.all(ours.map(async test => [test.id, await exchange(test)]))

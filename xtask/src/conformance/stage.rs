@@ -67,7 +67,9 @@ impl Stage {
         node.args(only.iter().flat_map(|id| ["--only", id]));
         let result = self.result(protocol);
         let file = File::create(&result).with_context(|| format!("cannot write {}", result.display()))?;
-        Server::start(&format!("runner {protocol}"), node.stdout(file), &self.dir.join(format!("{protocol}.log")))
+        // What the first run has told of failures is not lost to the runs that follow.
+        let log = if only.is_empty() { format!("{protocol}.log") } else { format!("{protocol}-again.log") };
+        Server::start(&format!("runner {protocol}"), node.stdout(file), &self.dir.join(log))
     }
 
     fn result(&self, protocol: Protocol) -> PathBuf {
