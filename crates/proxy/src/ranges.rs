@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holm_transport::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 
 use crate::hop::Answer;
 use crate::keep;
@@ -35,14 +35,6 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-<<<<<<< HEAD
-        let accepted = match parts.status {
-            StatusCode::PARTIAL_CONTENT | StatusCode::OK => storing.accept(received),
-            _ => return Reply::new(Response::from_parts(parts, body), report.with_cause("range"), as_of),
-        };
-        let storable = match accepted {
-            Ok(storable) => storable,
-=======
         match storing.accept(received) {
             Ok(storable) => {
                 let meta = storable.head.meta.clone();
@@ -55,20 +47,9 @@ impl Node {
                 let response = http::Response::from_parts(parts, keep::collected(self, body, store));
                 Reply::new(response, report.stored(&meta), as_of)
             }
->>>>>>> e2epolicy
             Err(reason) => {
-                let report = report.with_cause(reason.as_str());
-                return Reply::new(Response::from_parts(parts, body), report, as_of);
+                Reply::new(http::Response::from_parts(parts, body), report.with_cause(reason.as_str()), as_of)
             }
-        };
-        let report = report.stored(&storable.head.meta);
-        let body = if parts.status == StatusCode::OK {
-            // An origin that knows no ranges: the next one is answered from the whole.
-            keep::collected(self, body, move |chunks| storing.store(storable, join(chunks)))
-        } else {
-            let fields = parts.headers.clone();
-            keep::collected(self, body, move |chunks| storing.store_part(storable, &fields, join(chunks)))
-        };
-        Reply::new(Response::from_parts(parts, body), report, as_of)
+        }
     }
 }
