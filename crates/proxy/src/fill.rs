@@ -182,7 +182,7 @@ impl Node {
         // RFC 9211 §2.1: no hit, for the request went on.
         let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
         let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
-        Reply { report, ..reply }
+        Reply { report, bridged: Some(error.clone()), ..reply }
     }
 
     fn share_stream(

@@ -64,9 +64,7 @@ fn ranges_of_a_stored_whole() {
         for path in ["/strong", "/weak"] {
             holm.ask(&get(path).over(protocol)).expect(200);
         }
-        let ask = |path: &str, fields: Fields<'_>| {
-            holm.ask(&get(path).fields(fields).over(protocol))
-        };
+        let ask = |path: &str, fields: Fields<'_>| holm.ask(&get(path).fields(fields).over(protocol));
         let part = |path: &str, fields: Fields<'_>, told: &str| {
             let response = ask(path, fields);
             assert!(response.is_hit(), "{}", response.show());
@@ -186,61 +184,74 @@ fn parts_are_stored_and_make_a_whole() {
     let check = |path: &str, steps: &[Step]| check_steps(&holm, &origin, path, Protocol::Http1, steps);
     let (miss, partial) = ("fwd=uri-miss; fwd-status=206", "fwd=partial; fwd-status=206");
     for protocol in [Protocol::Http1, Protocol::Http3] {
-        check_steps(&holm, &origin, &format!("/all?{protocol:?}"), protocol, &[
-            Step("0-99", miss, Some("bytes=0-99")),
-            Step("0-99", "hit", None),
-            Step("10-19", "hit", None),
-            Step("90-109", partial, Some("bytes=90-109")),
-            Step("0-109", "hit", None),
-            Step("500-599", partial, Some("bytes=500-599")),
-            Step("-100", partial, Some("bytes=-100")),
-            Step("900-", "hit", None),
-            Step("-50", "hit", None),
-            Step("100-950", partial, Some("bytes=100-950")),
-            Step("", "hit", None),
-            Step("1-2", "hit", None),
-        ]);
+        check_steps(
+            &holm,
+            &origin,
+            &format!("/all?{protocol:?}"),
+            protocol,
+            &[
+                Step("0-99", miss, Some("bytes=0-99")),
+                Step("0-99", "hit", None),
+                Step("10-19", "hit", None),
+                Step("90-109", partial, Some("bytes=90-109")),
+                Step("0-109", "hit", None),
+                Step("500-599", partial, Some("bytes=500-599")),
+                Step("-100", partial, Some("bytes=-100")),
+                Step("900-", "hit", None),
+                Step("-50", "hit", None),
+                Step("100-950", partial, Some("bytes=100-950")),
+                Step("", "hit", None),
+                Step("1-2", "hit", None),
+            ],
+        );
     }
-    check("/rest", &[
-        Step("0-299", miss, Some("bytes=0-299")),
-        Step("", "fwd=partial", Some("bytes=300-")),
-        Step("", "hit", None),
-    ]);
+    check(
+        "/rest",
+        &[Step("0-299", miss, Some("bytes=0-299")), Step("", "fwd=partial", Some("bytes=300-")), Step("", "hit", None)],
+    );
     assert_eq!(origin.last("/rest").fields.get("if-range"), "\"a\"");
-    check("/no-prefix", &[
-        Step("100-299", miss, Some("bytes=100-299")),
-        Step("", "fwd=partial", Some("")),
-        Step("", "hit", None),
-    ]);
-    check("/suffix", &[
-        Step("-300", miss, Some("bytes=-300")),
-        Step("-300", "hit", None),
-        Step("700-", "hit", None),
-        Step("0-699", partial, Some("bytes=0-699")),
-        Step("", "hit", None),
-    ]);
+    check(
+        "/no-prefix",
+        &[Step("100-299", miss, Some("bytes=100-299")), Step("", "fwd=partial", Some("")), Step("", "hit", None)],
+    );
+    check(
+        "/suffix",
+        &[
+            Step("-300", miss, Some("bytes=-300")),
+            Step("-300", "hit", None),
+            Step("700-", "hit", None),
+            Step("0-699", partial, Some("bytes=0-699")),
+            Step("", "hit", None),
+        ],
+    );
     // Without a strong validator nothing is put together; the latest part is what is known.
     for path in ["/weak", "/date"] {
-        check(path, &[
+        check(
+            path,
+            &[
+                Step("0-99", miss, Some("bytes=0-99")),
+                Step("0-99", "hit", None),
+                Step("100-199", partial, Some("bytes=100-199")),
+                Step("150-199", "hit", None),
+                Step("0-199", partial, Some("bytes=0-199")),
+                Step("", "fwd=partial", Some("")),
+                Step("", "hit", None),
+            ],
+        );
+    }
+    check(
+        "/no-store",
+        &[Step("0-99", "detail=no-store", Some("bytes=0-99")), Step("0-99", "fwd=uri-miss", Some("bytes=0-99"))],
+    );
+    check(
+        "/vary",
+        &[
             Step("0-99", miss, Some("bytes=0-99")),
             Step("0-99", "hit", None),
-            Step("100-199", partial, Some("bytes=100-199")),
-            Step("150-199", "hit", None),
-            Step("0-199", partial, Some("bytes=0-199")),
-            Step("", "fwd=partial", Some("")),
+            Step("", "fwd=partial", Some("bytes=100-")),
             Step("", "hit", None),
-        ]);
-    }
-    check("/no-store", &[
-        Step("0-99", "detail=no-store", Some("bytes=0-99")),
-        Step("0-99", "fwd=uri-miss", Some("bytes=0-99")),
-    ]);
-    check("/vary", &[
-        Step("0-99", miss, Some("bytes=0-99")),
-        Step("0-99", "hit", None),
-        Step("", "fwd=partial", Some("bytes=100-")),
-        Step("", "hit", None),
-    ]);
+        ],
+    );
     check("/whole-at-once", &[Step("0-", miss, Some("bytes=0-")), Step("", "hit", None)]);
     check("/nvs?a=1&b=2", &[Step("0-99", miss, Some("bytes=0-99")), Step("0-99", "hit", None)]);
     // Parts say nothing to HEAD.
