@@ -2,7 +2,7 @@
 
 use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS};
 use holm_model::manifest::CacheRule;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
 
 use crate::directives::{RequestDirectives, ResponseDirectives, is_authorized};
@@ -192,9 +192,11 @@ fn is_single_part(headers: &HeaderMap) -> bool {
     !headers.get(CONTENT_TYPE).is_some_and(several) && ContentRange::parse(headers).is_some()
 }
 
-/// Does `Vary` say that no request can be known to select the response (§4.1)?
+/// Does `Vary` say that no request can be known to select the response (§4.1)? So does a member that names no field.
 pub(crate) fn varies_by_anything(headers: &HeaderMap) -> bool {
-    headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*'))
+    let members = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut members = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    members.any(|member| member.contains(&b'*') || HeaderName::from_bytes(member).is_err())
 }
 
 /// Statuses whose caching requirements this cache meets (§5.2.2.3).

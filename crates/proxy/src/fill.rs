@@ -92,7 +92,10 @@ impl Node {
                     }
                 }
                 Entered::Joined(fill) => {
-                    fill.audience.join(hearer);
+                    // What was said to another one is for this one too only where the route says that hints are for all.
+                    if target.route.rule.early_hints {
+                        fill.audience.join(hearer);
+                    }
                     let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };
@@ -182,7 +185,7 @@ impl Node {
         // RFC 9211 §2.1: no hit, for the request went on.
         let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
         let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
-        Reply { report, ..reply }
+        Reply { report, bridged: Some(error.clone()), ..reply }
     }
 
     fn share_stream(

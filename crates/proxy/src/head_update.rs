@@ -39,7 +39,10 @@ impl Node {
             Err(error) => return self.answer_failure(&request, &error, Some(&stale), report, as_of),
         };
         let times = answer.times(requested, now());
-        let Answer { response, as_of, .. } = answer;
+        let Answer { response, as_of, bridged, .. } = answer;
+        if let Some(error) = bridged.filter(|_| self.bridges_error(request.headers(), &stale)) {
+            return self.answer_failure(&request, &error, Some(&stale), report, as_of);
+        }
         let status = response.status();
         if status.is_server_error() && self.bridges_error(request.headers(), &stale) {
             let error = HopError::of_origin(status);

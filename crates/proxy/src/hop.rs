@@ -45,6 +45,8 @@ pub(crate) struct Answer {
     pub(crate) as_of: Seq,
     /// Its `Age` holds the time that its fetch took: a tier of ours has counted it.
     pub(crate) aged: bool,
+    /// What a tier of ours was told instead of an answer: this is a stale one in its stead.
+    pub(crate) bridged: Option<HopError>,
 }
 
 impl Answer {

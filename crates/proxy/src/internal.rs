@@ -4,7 +4,10 @@
 //! every response to one.
 
 use holm_model::ids::{Seq, SiteName};
+use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::reasons;
 
 /// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for.
 pub(crate) const AS_OF: HeaderName = HeaderName::from_static("holm-as-of");
@@ -22,7 +25,10 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("holm-reason");
 /// On an answer: its `Age` holds the time that its fetch took.
 pub(crate) const AGED: HeaderName = HeaderName::from_static("holm-aged");
 
-const ALL: [HeaderName; 7] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON, AGED];
+/// On an answer that is a stale one in an error's stead (RFC 5861 §4): the error's status and reason.
+pub(crate) const BRIDGED: HeaderName = HeaderName::from_static("holm-bridged");
+
+const ALL: [HeaderName; 8] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON, AGED, BRIDGED];
 
 /// Removes every internal field.
 pub(crate) fn strip(headers: &mut HeaderMap) {
@@ -67,6 +73,19 @@ pub(crate) fn as_of(headers: &HeaderMap) -> Option<Seq> {
 /// Writes the `Holm-As-Of` field.
 pub(crate) fn write_as_of(headers: &mut HeaderMap, seq: Seq) {
     headers.insert(AS_OF, HeaderValue::from(seq.get()));
+}
+
+/// Writes the `Holm-Bridged` field.
+pub(crate) fn write_bridged(headers: &mut HeaderMap, status: StatusCode, reason: &str) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{} {reason}", status.as_u16())) {
+        headers.insert(BRIDGED, value);
+    }
+}
+
+/// The `Holm-Bridged` field.
+pub(crate) fn bridged(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    let (status, reason) = headers.get(&BRIDGED)?.to_str().ok()?.split_once(' ')?;
+    Some((status.parse().ok()?, reasons::known(reason)))
 }
 
 /// How the client reached the edge.

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::address::Authority;
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
-use crate::hop::{NextHop, Way};
+use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
@@ -96,6 +96,8 @@ pub(crate) struct Reply {
     /// It was made of a stored response, or of one that is being stored: its `Age` holds the time that its fetch took, and
     /// what no client shall see is gone from it already.
     pub(crate) from_cache: bool,
+    /// The failure that this stale response stands in for.
+    pub(crate) bridged: Option<HopError>,
 }
 
 impl Node {
@@ -215,12 +217,12 @@ impl Role {
 impl Reply {
     /// A stored response, or one that is being stored.
     pub(crate) const fn from_cache(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, from_cache: true }
+        Self { response, report, as_of, error: None, from_cache: true, bridged: None }
     }
 
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, from_cache: false }
+        Self { response, report, as_of, error: None, from_cache: false, bridged: None }
     }
 }
 

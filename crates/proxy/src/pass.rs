@@ -6,7 +6,7 @@ use holm_cache_policy::is_safe;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
 use crate::answer;
 use crate::hop::{Answer, HopError};
@@ -58,7 +58,8 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-        let stands_for_target = target.uri(request).is_named_by(&parts.headers);
+        // An error's, or a redirection's, Content-Location names what they are, not what the target is now (§8.7).
+        let stands_for_target = parts.status == StatusCode::OK && target.uri(request).is_named_by(&parts.headers);
         let accepted = stands_for_target.then(|| storing.accept(received));
         let Some(Ok(storable)) = accepted else {
             return Reply::new(Response::from_parts(parts, body), report, as_of);

@@ -86,6 +86,8 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
     }
     let upgraded = headers.contains_key(internal::UPGRADED);
     let aged = headers.contains_key(internal::AGED);
+    let bridged = internal::bridged(headers);
+    let bridged = bridged.map(|(status, reason)| HopError::new(status, reason, "the shield says so"));
     internal::strip(headers);
     forward::write_via(headers, Version::HTTP_3, VIA_EDGE);
     // The version of this hop says nothing of the next one's.
@@ -98,7 +100,7 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
         }
         None => {}
     }
-    Ok(Answer { response, as_of, aged })
+    Ok(Answer { response, as_of, aged, bridged })
 }
 
 /// Makes the shield's answer the 101 that the origin gave.

@@ -8,7 +8,7 @@ use holm_cache_policy::{
 };
 use holm_transport::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, IF_RANGE, RANGE};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tracing::debug;
 
@@ -19,7 +19,7 @@ use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Target, now};
 use crate::pieces;
 use crate::stored::StoredParts;
-use crate::storing::{Received, Storable, Storing, join};
+use crate::storing::{Received, Storable, Storing, join, shadow};
 
 /// A fetch that is about to begin.
 pub(crate) struct Fetch {
@@ -40,8 +40,13 @@ impl Fetch {
         ticket: Ticket,
         basis: Basis,
     ) -> Self {
+        // Whatever asks for it, a fill fetches what a GET would: the answer to a HEAD could not be stored.
+        let mut asked = shadow(request);
+        if *asked.method() == Method::HEAD {
+            *asked.method_mut() = Method::GET;
+        }
         Self {
-            storing: Storing::begin(node, target, request),
+            storing: Storing::begin(node, target, &asked),
             hop: Arc::clone(node.hop_for(target.content)),
             way: target.way(ticket.fill.begun_at, request.version()),
             // What is purged from here on is newer than `begun_at`.
@@ -117,9 +122,12 @@ impl Fetch {
     }
 
     async fn answered(self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
-        let Answer { response, as_of, .. } = answer;
+        let Answer { response, as_of, bridged, .. } = answer;
         let status = response.status();
         if let Basis::Stale(stale) = &self.basis {
+            if let Some(error) = bridged.filter(|_| self.node.bridges_error(&self.head.headers, stale)) {
+                return self.ticket.fill.set(Phase::Failed(error));
+            }
             if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
                 let renewed = self.storing.renew(CacheKey(self.ticket.key()), stale, response.headers(), as_of, times);
                 return self.ticket.fill.set(Phase::Refreshed(renewed));

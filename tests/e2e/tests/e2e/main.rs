@@ -13,6 +13,7 @@ mod origins;
 mod poisoning;
 mod ranges;
 mod refusals;
+mod semantics;
 mod streams;
 mod tls;
 mod uploads;
