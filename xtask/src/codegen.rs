@@ -13,4 +13,4 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// The tests that own a reference: package and test target.
-const REFERENCES: &[(&str, &str)] = &[("holm-telemetry", "reference")];
+const REFERENCES: &[(&str, &str)] = &[("holm-telemetry", "reference"), ("holm-proxy", "reference")];

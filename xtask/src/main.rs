@@ -6,6 +6,7 @@ mod codegen;
 mod command;
 mod conformance;
 mod demo;
+mod fuzz;
 mod interrupt;
 mod repo;
 mod server;
@@ -38,6 +39,8 @@ enum Task {
     /// Run a public test-suite against what is built
     #[command(subcommand)]
     Conformance(conformance::Conformance),
+    /// Fuzz a parser with libFuzzer, or all of them for some seconds (--smoke)
+    Fuzz(fuzz::FuzzArgs),
     /// The house rules: import table, module docs, lengths, lock files
     Tidy,
     /// Measure, side by side with a peer or what single decisions cost
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test | Task::Ci => suites::run(),
         Task::Conformance(suite) => conformance::run(&suite),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Tidy => tidy::run(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Codegen => codegen::run(),

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::conformance;
 
 pub(crate) use self::python::interpreter as python;
+pub(crate) use self::tools::install_tool as tool;
 pub(crate) use self::wasm::check_pure_crates;
 
 /// Runs every step; each prints one line.

@@ -7,7 +7,7 @@ use holm_cache_policy::{CacheKey, FetchTimes, KeyInput, RequestDirectives, Store
 use holm_model::manifest::{CacheRule, KeyRule};
 use holm_model::units::Timestamp;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 /// A request for a stored response, and that response as the policy remembers it.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Hit {
         let received = Timestamp::from_secs(1_700_000_000);
         let times = FetchTimes { requested: received, received };
         let response = fields(RESPONSE);
-        let stored = storable(&fields(BROWSER), StatusCode::OK, &response, &CacheRule::default(), times)
+        let stored = storable(&Method::GET, &fields(BROWSER), StatusCode::OK, &response, &CacheRule::default(), times)
             .expect("invariant: a response with max-age is stored");
         Self { request, stored, now: received.plus(Duration::from_secs(60)), rule: KeyRule::default() }
     }
@@ -70,6 +70,8 @@ impl Hit {
             port: "",
             path: "/products/2024/shoes/running/red-42.html",
             query: Some("utm_source=mail&page=2"),
+            request: &hit.request,
+            content: None,
             rule: &hit.rule,
         }));
     }

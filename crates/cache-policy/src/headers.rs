@@ -79,12 +79,23 @@ fn listed_by_connection(headers: &HeaderMap) -> Option<SmallVec<[HeaderName; 4]>
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
-const HOP_BY_HOP: [HeaderName; 8] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
+/// Those of proxies are for the next hop too (RFC 9110 §11.7), and not to be stored (RFC 9111 §3.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHENTICATION_INFO,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 const FOR_US: [HeaderName; 5] = [SURROGATE_KEY, CACHE_TAG, SURROGATE_CONTROL, CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL];
 const PROTECTED: [HeaderName; 6] = [
     http::header::HOST,
@@ -109,6 +120,7 @@ mod tests {
             ("keep-alive", "5"),
             ("te", "gzip, trailers"),
             ("transfer-encoding", "chunked"),
+            ("proxy-authentication-info", "1"),
             ("x-kept", "1"),
         ] {
             headers.insert(name, value.parse().unwrap());

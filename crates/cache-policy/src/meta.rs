@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use crate::cache_status::Outcome;
 use crate::directives::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{self, TtlRule};
+use crate::storing::varies_by_anything;
 use crate::validate;
 
 /// When a response was asked for and when its head came.
@@ -191,7 +192,9 @@ impl StoredMeta {
             let enough = self.lifetime.saturating_sub(age) >= needed;
             return if enough { Verdict::Serve } else { Verdict::Revalidate(StaleReason::Request) };
         };
-        if !self.never_stale && staleness < self.while_revalidate && request.min_fresh.is_none() {
+        // §5.2.1.1: who states a `max-age` without a `max-stale` wishes no stale response; nor does who wants it fresh.
+        let wants_fresh = request.min_fresh.is_some() || (request.max_age.is_some() && request.max_stale.is_none());
+        if !self.never_stale && staleness < self.while_revalidate && !wants_fresh {
             return Verdict::ServeStale(StaleReason::WhileRevalidate);
         }
         let allowed = request.max_stale.is_some_and(|most| staleness <= Duration::from_secs(most));
@@ -233,7 +236,8 @@ impl StoredMeta {
             combined.remove(http::header::AGE);
         }
         let mut directives = ResponseDirectives::parse(&combined);
-        directives.no_cache |= directives.private || (directives.no_store && !directives.must_understand);
+        let forbidden = directives.private || (directives.no_store && !directives.must_understand);
+        directives.no_cache |= forbidden || varies_by_anything(&combined);
         Self::new(self.status, &directives, &combined, rule, times)
     }
 

@@ -2,7 +2,7 @@
 
 use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS};
 use holm_model::manifest::CacheRule;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, SET_COOKIE, VARY};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
 
 use crate::directives::{RequestDirectives, ResponseDirectives, is_authorized};
@@ -11,6 +11,7 @@ use crate::groups::cache_groups;
 use crate::headers::extract_tags;
 use crate::meta::{FetchTimes, StoredMeta};
 use crate::methods::is_query;
+use crate::partial::ContentRange;
 use crate::validate::has_validator;
 
 /// Why a response is not stored.
@@ -148,6 +149,10 @@ fn refused_by_status(
     if status.is_informational() || (directives.must_understand && !is_understood(status)) {
         return Err(NoStoreReason::Status);
     }
+    // RFC 6585: these must not be stored, whatever they say.
+    if matches!(status.as_u16(), 428 | 429 | 431 | 511) {
+        return Err(NoStoreReason::Status);
+    }
     // Answers to a request's own conditions and ranges: they say nothing of the same URL without those.
     if matches!(status.as_u16(), 304 | 412 | 416) {
         return Err(NoStoreReason::Status);
@@ -167,7 +172,7 @@ fn refused_by_fields(
         // RFC 9111 §7.3 leaves it to the origin; a cookie for everyone is so often a mistake that we want it said.
         return Err(NoStoreReason::SetCookie);
     }
-    if headers.get_all(VARY).iter().any(|value| value.as_bytes().contains(&b'*')) {
+    if varies_by_anything(headers) {
         return Err(NoStoreReason::VaryStar);
     }
     let (tags, groups) = (extract_tags(headers), cache_groups(headers));
@@ -178,27 +183,20 @@ fn refused_by_fields(
     Ok(())
 }
 
-/// RFC 9110 §15.3.7.1: one part, and one field that says which: `bytes first-last/complete`, `*` for an unknown length.
+/// RFC 9110 §15.3.7.1: one part, and one field that says which.
 fn is_single_part(headers: &HeaderMap) -> bool {
-    let several = |value: &[u8]| {
-        value.get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART.as_bytes()))
+    let several = |value: &HeaderValue| {
+        let start = value.as_bytes().get(..MULTIPART.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART.as_bytes()))
     };
-    if headers.get(CONTENT_TYPE).is_some_and(|value| several(value.as_bytes())) {
-        return false;
-    }
-    let mut ranges = headers.get_all(CONTENT_RANGE).iter();
-    let (Some(range), None) = (ranges.next(), ranges.next()) else { return false };
-    range.to_str().is_ok_and(|range| is_content_range(range).is_some())
+    !headers.get(CONTENT_TYPE).is_some_and(several) && ContentRange::parse(headers).is_some()
 }
 
-fn is_content_range(text: &str) -> Option<()> {
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
-    let (unit, rest) = text.split_once(' ')?;
-    let (range, complete) = rest.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last) = (digits(first)?, digits(last)?);
-    let within = complete == "*" || last < digits(complete)?;
-    (unit.eq_ignore_ascii_case("bytes") && first <= last && within).then_some(())
+/// Does `Vary` say that no request can be known to select the response (§4.1)? So does a member that names no field.
+pub(crate) fn varies_by_anything(headers: &HeaderMap) -> bool {
+    let members = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut members = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    members.any(|member| member.contains(&b'*') || HeaderName::from_bytes(member).is_err())
 }
 
 /// Statuses whose caching requirements this cache meets (§5.2.2.3).

@@ -30,6 +30,7 @@ proptest! {
         method in prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::PUT)],
         ban in ban(),
     ) {
+        let request_forbids = matches!(ban, Ban::Request);
         match ban {
             Ban::Response(name, value) => {
                 // These overrule each other, by which the ban would not be in force.
@@ -51,6 +52,12 @@ proptest! {
         }
         let found = storable(&method, &request, status, &response, &rule, times(0));
         prop_assert!(found.is_err(), "{found:?}");
+        // Nor is what was stored served again once a 304 says so.
+        let plain = field("cache-control", "max-age=60");
+        let stored = storable(&Method::GET, &HeaderMap::new(), StatusCode::OK, &plain, &rule, times(0)).expect("storable");
+        let renewed = stored.freshen(&mut HeaderMap::new(), &response, &rule, times(0));
+        let served = renewed.verdict(&RequestDirectives::default(), AT, None);
+        prop_assert!(request_forbids || matches!(served, Verdict::Revalidate(_)), "{served:?}");
     }
 
     /// A request with credentials, and a cookie, need the response's own word.

@@ -114,7 +114,7 @@ impl EdgeService {
         begun: Instant,
         upgrade: Option<Upgrade>,
     ) -> Response<Body> {
-        let Reply { mut response, report, .. } = reply;
+        let Reply { mut response, report, from_cache, .. } = reply;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upstream = response.extensions_mut().remove::<Upgrade>();
             match (upgrade, upstream) {
@@ -123,7 +123,9 @@ impl EdgeService {
                 _ => response = answer::error(StatusCode::BAD_GATEWAY, "protocol"),
             }
         }
-        strip_for_client(response.headers_mut());
+        if !from_cache {
+            strip_for_client(response.headers_mut());
+        }
         let response = with_status(response, &report);
         let facts = Facts { site, route: &route.name, tier: Tier::Edge, begun };
         collect::count(&self.shard, &facts, &report, response)

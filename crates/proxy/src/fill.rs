@@ -92,7 +92,10 @@ impl Node {
                     }
                 }
                 Entered::Joined(fill) => {
-                    fill.audience.join(hearer);
+                    // What was said to another one is for this one too only where the route says that hints are for all.
+                    if target.route.rule.early_hints {
+                        fill.audience.join(hearer);
+                    }
                     let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };

@@ -47,6 +47,9 @@ struct Told {
 
 impl Hearer {
     fn tell(&self, interim: &Interim) {
+        if !self.0.sender.is_open() {
+            return;
+        }
         if interim.status == StatusCode::EARLY_HINTS {
             let hints = hints(&interim.headers);
             let mut known = self.0.hints.lock();

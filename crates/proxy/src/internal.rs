@@ -7,6 +7,8 @@ use holm_model::ids::{Seq, SiteName};
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::reasons;
+
 /// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for.
 pub(crate) const AS_OF: HeaderName = HeaderName::from_static("holm-as-of");
 /// The site that the edge routed the request to.
@@ -83,41 +85,8 @@ pub(crate) fn write_bridged(headers: &mut HeaderMap, status: StatusCode, reason:
 /// The `Holm-Bridged` field.
 pub(crate) fn bridged(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
     let (status, reason) = headers.get(&BRIDGED)?.to_str().ok()?.split_once(' ')?;
-    Some((status.parse().ok()?, known_reason(reason)))
+    Some((status.parse().ok()?, reasons::known(reason)))
 }
-
-/// The reason of an error that another tier made, as one of the names that are published.
-pub(crate) fn known_reason(text: &str) -> &'static str {
-    REASONS.iter().find(|reason| **reason == text).copied().unwrap_or("upstream")
-}
-
-/// What a shield may say of a request that it could not answer.
-const REASONS: [&str; 24] = [
-    "broke-off",
-    "busy",
-    "closed",
-    "connect-failed",
-    "connect-refused",
-    "connect-timeout",
-    "dns",
-    "first-byte-timeout",
-    "head-too-large",
-    "host-invalid",
-    "host-missing",
-    "loop",
-    "no-endpoint",
-    "no-origin",
-    "no-route",
-    "no-such-site",
-    "not-an-edge",
-    "only-if-cached",
-    "origin-error",
-    "protocol",
-    "request-body",
-    "reset",
-    "silent",
-    "tls",
-];
 
 /// How the client reached the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

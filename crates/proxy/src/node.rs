@@ -93,8 +93,9 @@ pub(crate) struct Reply {
     pub(crate) as_of: Seq,
     /// Why no hop answered, where this response was made for want of one.
     pub(crate) error: Option<&'static str>,
-    /// Its `Age` holds the time that its fetch took.
-    pub(crate) aged: bool,
+    /// It was made of a stored response, or of one that is being stored: its `Age` holds the time that its fetch took, and
+    /// what no client shall see is gone from it already.
+    pub(crate) from_cache: bool,
     /// The failure that this stale response stands in for.
     pub(crate) bridged: Option<HopError>,
 }
@@ -216,12 +217,12 @@ impl Role {
 impl Reply {
     /// A stored response, or one that is being stored.
     pub(crate) const fn from_cache(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, aged: true, bridged: None }
+        Self { response, report, as_of, error: None, from_cache: true, bridged: None }
     }
 
     /// A response with nothing wrong about it.
     pub(crate) const fn new(response: Response<Body>, report: Report, as_of: Seq) -> Self {
-        Self { response, report, as_of, error: None, aged: false, bridged: None }
+        Self { response, report, as_of, error: None, from_cache: false, bridged: None }
     }
 }
 

@@ -42,8 +42,7 @@ impl Node {
                     }
                     Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
                     Verdict::Revalidate(reason) => {
-                        let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
-                        let report = Report::forward(outcome, reason.as_str());
+                        let report = stale_report(reason);
                         let stale = (object, head);
                         match *request.method() {
                             Method::HEAD => Box::pin(self.revalidate_head(&target, request, key, stale, report)).await,
@@ -58,7 +57,10 @@ impl Node {
                 if fresh && let Some(reply) = self.hit_parts(&request, &stored, applied, now) {
                     return reply;
                 }
-                let report = Report::forward(Outcome::Partial, "incomplete");
+                let report = match verdict {
+                    Verdict::Serve => Report::forward(Outcome::Partial, "incomplete"),
+                    Verdict::ServeStale(reason) | Verdict::Revalidate(reason) => stale_report(reason),
+                };
                 let basis = if fresh { Basis::Parts(object, stored) } else { Basis::Nothing };
                 Box::pin(self.miss(&target, request, key, basis, &directives, report)).await
             }
@@ -166,6 +168,11 @@ pub(crate) fn bypass_reason(rule: &CacheRule, request: &Request<Body>) -> Option
     }
     // RFC 9111 §4.3.2: these are for the origin to judge.
     (headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE)).then_some("precondition")
+}
+
+fn stale_report(reason: StaleReason) -> Report {
+    let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
+    Report::forward(outcome, reason.as_str())
 }
 
 fn miss_report(reason: MissReason) -> Report {

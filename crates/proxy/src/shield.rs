@@ -81,7 +81,7 @@ impl ShieldService {
     }
 
     fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {
-        let Reply { mut response, report, as_of, error, aged, bridged } = reply;
+        let Reply { mut response, report, as_of, error, from_cache, bridged } = reply;
         if let Some(incoming) = in_tunnel
             && response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = response.extensions_mut().remove::<Upgrade>()
@@ -92,7 +92,7 @@ impl ShieldService {
             *response.body_mut() = tunnel::body_over_io(incoming, upgrade);
         }
         internal::write_as_of(response.headers_mut(), as_of);
-        if aged {
+        if from_cache {
             response.headers_mut().insert(internal::AGED, HeaderValue::from_static("1"));
         }
         if let Some(error) = bridged {

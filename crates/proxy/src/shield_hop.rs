@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use crate::forward::{self, VIA_EDGE};
 use crate::hop::{Answer, HopError, NextHop, Way};
 use crate::internal::{self, Envelope};
-use crate::tunnel;
+use crate::{reasons, tunnel};
 
 /// Sends requests to a shield.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Re
     // A shield that says nothing of purges can't be believed newer than what the fetch began with.
     let as_of = internal::as_of(headers).unwrap_or(way.as_of);
     if let Some(reason) = headers.get(internal::REASON).and_then(|value| value.to_str().ok()) {
-        let reason = internal::known_reason(reason);
+        let reason = reasons::known(reason);
         return Err(HopError::new(response.status(), reason, "the shield says so"));
     }
     let upgraded = headers.contains_key(internal::UPGRADED);

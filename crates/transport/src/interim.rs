@@ -56,10 +56,6 @@ impl Interim {
         response
     }
 
-    fn is_for_peers(&self) -> bool {
-        (102..200).contains(&self.status.as_u16())
-    }
-
     fn size(&self) -> usize {
         self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
     }
@@ -129,7 +125,7 @@ impl InterimSender {
     /// Sends it as soon as the connection takes it. Dropped in silence: what comes after the final head, more than
     /// [`MAX_INTERIMS`] or [`MAX_HEAD_BYTES`] in all, and what is no interim response for peers (100, 101).
     pub fn send(&self, interim: Interim) {
-        if let Some(queue) = self.0.as_deref().filter(|_| interim.is_for_peers()) {
+        if let Some(queue) = self.0.as_deref().filter(|_| is_for_peers(interim.status)) {
             queue.push(interim);
         }
     }
@@ -260,9 +256,8 @@ impl Hearing {
             self.too_many.notify_one();
             return Err(TooMany);
         }
-        let interim = Interim { status, headers: headers.clone() };
-        if let Some(on) = self.on.as_ref().filter(|_| interim.is_for_peers()) {
-            on.tell(interim);
+        if let Some(on) = self.on.as_ref().filter(|_| is_for_peers(status)) {
+            on.tell(Interim { status, headers: headers.clone() });
         }
         Ok(())
     }
@@ -272,6 +267,10 @@ impl Hearing {
         self.too_many.notified().await;
         TooMany
     }
+}
+
+fn is_for_peers(status: StatusCode) -> bool {
+    (102..200).contains(&status.as_u16())
 }
 
 /// The most interim responses to one request. More from a server are an error; more to a client are not sent.

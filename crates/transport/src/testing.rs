@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::body::{Body, BodyError, BodyErrorKind, BodySender, Side};
-use crate::interim::{Interim, Interims};
+use crate::interim::{Interim, InterimSender, Interims};
 use crate::server::{ServerLimits, serve_clear, serve_tls};
 use crate::service::{ConnInfo, Service, Upgrade};
 use crate::shutdown::Shutdown;
@@ -80,46 +80,7 @@ impl Service for TestService {
             })),
             "/short" => with_length(10, "five!"),
             "/long" => with_length(3, "five!"),
-            "/hints" => {
-                let sender = interims.sender();
-                sender.send(hint("1"));
-                sender.send(Interim { status: StatusCode::PROCESSING, headers: HeaderMap::new() });
-                text("hello")
-            }
-            "/late-hints" => {
-                let sender = interims.sender();
-                let (told, go) = (self.clone(), Arc::clone(&self.go));
-                let ((hinted, is_hinted), (_answered, is_answered)) =
-                    (oneshot::channel::<()>(), oneshot::channel::<()>());
-                // From elsewhere, when it is wanted.
-                tokio::spawn(async move {
-                    go.acquire().await.expect("never closed").forget();
-                    sender.send(hint("1"));
-                    drop(hinted);
-                    let _ = is_answered.await;
-                    told.tell(&format!("open: {}", sender.is_open()));
-                    sender.send(hint("2"));
-                });
-                self.tell("slow");
-                let _ = is_hinted.await;
-                self.go.acquire().await.expect("never closed").forget();
-                text("slow")
-            }
-            "/many-hints" => {
-                let sender = interims.sender();
-                for status in [100, 101, 200] {
-                    let status = StatusCode::from_u16(status).expect("a status");
-                    sender.send(Interim { status, headers: HeaderMap::new() });
-                }
-                sender.send(hint(&"x".repeat(70_000)));
-                (0..20).for_each(|number| sender.send(hint(&number.to_string())));
-                text("hello")
-            }
-            "/big-hints" => {
-                let sender = interims.sender();
-                (0..16).for_each(|_| sender.send(hint(&"x".repeat(3_000))));
-                text("hello")
-            }
+            path if path.ends_with("hints") => self.hint(path, interims).await,
             "/upgrade" => self.upgrade(request),
             "/101" => status(StatusCode::SWITCHING_PROTOCOLS),
             "/103" => status(StatusCode::from_u16(103).expect("a status")),
@@ -134,6 +95,50 @@ impl TestService {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
         let (seen, receiver) = mpsc::unbounded_channel();
         (Self { seen, go: Arc::new(Semaphore::new(0)) }, receiver)
+    }
+
+    /// Sends interim responses before an answer.
+    async fn hint(&self, path: &str, interims: &Interims) -> Response<Body> {
+        let sender = interims.sender();
+        match path {
+            "/hints" => {
+                sender.send(hint("1"));
+                sender.send(Interim { status: StatusCode::PROCESSING, headers: HeaderMap::new() });
+                text("hello")
+            }
+            "/late-hints" => self.hint_late(sender).await,
+            "/many-hints" => {
+                for status in [100, 101, 200] {
+                    let status = StatusCode::from_u16(status).expect("a status");
+                    sender.send(Interim { status, headers: HeaderMap::new() });
+                }
+                sender.send(hint(&"x".repeat(70_000)));
+                (0..20).for_each(|number| sender.send(hint(&number.to_string())));
+                text("hello")
+            }
+            _ => {
+                (0..16).for_each(|_| sender.send(hint(&"x".repeat(3_000))));
+                text("hello")
+            }
+        }
+    }
+
+    async fn hint_late(&self, sender: InterimSender) -> Response<Body> {
+        let (told, go) = (self.clone(), Arc::clone(&self.go));
+        let ((hinted, is_hinted), (_answered, is_answered)) = (oneshot::channel::<()>(), oneshot::channel::<()>());
+        // From elsewhere, when it is wanted.
+        tokio::spawn(async move {
+            go.acquire().await.expect("never closed").forget();
+            sender.send(hint("1"));
+            drop(hinted);
+            let _ = is_answered.await;
+            told.tell(&format!("open: {}", sender.is_open()));
+            sender.send(hint("2"));
+        });
+        self.tell("slow");
+        let _ = is_hinted.await;
+        self.go.acquire().await.expect("never closed").forget();
+        text("slow")
     }
 
     /// Switches to a protocol in which each side hears what it says.

@@ -35,10 +35,11 @@ pub fn fields(part: &[u8]) -> HeaderMap {
     fields
 }
 
-/// A part's lines as the values of one field.
+/// A part's lines as the values of one field; none of them is empty.
 #[must_use]
 pub fn values(name: &HeaderName, part: &[u8]) -> HeaderMap {
-    let values = lines(part).take(MOST_FIELDS).filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let lines = lines(part).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let values = lines.take(MOST_FIELDS).filter_map(|line| HeaderValue::from_bytes(line).ok());
     values.map(|value| (name.clone(), value)).fold(HeaderMap::new(), |mut fields, (name, value)| {
         fields.append(name, value);
         fields

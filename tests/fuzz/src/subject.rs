@@ -4,7 +4,7 @@ use holm_cache_policy::{
     CacheKey, Conditional, FetchTimes, KeyInput, NoStoreReason, StoredMeta, VarySpec, VaryValues, evaluate_conditions,
     storable,
 };
-use holm_model::manifest::{CacheRule, KeyRule};
+use holm_model::manifest::{CacheRule, KeyRule, Languages};
 use holm_model::units::Timestamp;
 use http::{HeaderMap, Method, StatusCode};
 
@@ -14,12 +14,24 @@ pub(crate) const RECEIVED: Timestamp = Timestamp::from_secs(1_700_000_000);
 /// Stores the response to a GET under a route's defaults.
 pub(crate) fn store(request: &HeaderMap, status: StatusCode, fields: &HeaderMap) -> Result<StoredMeta, NoStoreReason> {
     let times = FetchTimes { requested: RECEIVED, received: RECEIVED };
-    storable(request, status, fields, &CacheRule::default(), times)
+    storable(&Method::GET, request, status, fields, &CacheRule::default(), times)
 }
 
 /// The key of a URL.
 pub(crate) fn key(site: &str, path: &str, query: Option<&str>, rule: &KeyRule) -> CacheKey {
-    CacheKey::primary(&KeyInput { site, scheme: "https", host: "a.example", port: "", path, query, rule })
+    let request = &HeaderMap::new();
+    let content = None;
+    CacheKey::primary(&KeyInput {
+        site,
+        scheme: "https",
+        host: "a.example",
+        port: "",
+        path,
+        query,
+        request,
+        content,
+        rule,
+    })
 }
 
 /// What a request's conditions make of a stored response.
@@ -29,5 +41,5 @@ pub(crate) fn conditions(method: &Method, request: &HeaderMap, stored: &HeaderMa
 
 /// What selects among the responses.
 pub(crate) fn selecting(spec: &VarySpec, request: &HeaderMap) -> VaryValues {
-    VaryValues::of(spec, request)
+    VaryValues::of(spec, request, &Languages::default())
 }

@@ -97,7 +97,8 @@ Written by `cargo xtask conformance http-cache --update`; `cargo xtask test` run
 The suite is npm's `http-cache-tests` 0.4.5 (the one of cache-tests.fyi), with its own cases, client and server. The server is
 the origin; in front of it stands `holm up` in its default configuration, edge and shield, as anyone would start it. Each case
 is run three times: over HTTP/1.1 with the suite's client, over HTTP/2 and HTTP/3 with clients that we put under it. The
-answers of the three must be the same.
+answers of the three must be the same. The suite counts seconds, so what fails or differs is run again, at most twice: on a busy
+machine a request may come late.
 
 ## Beside the published results
 

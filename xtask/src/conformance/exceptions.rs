@@ -81,16 +81,37 @@ impl Exceptions {
 
     /// Cases whose answers differ between two protocols and need not.
     pub(super) fn differences(&self, one: &Outcome, other: &Outcome) -> Vec<String> {
-        let differ = one.cases.iter().zip(&other.cases).filter(|(one, other)| one.passed() != other.passed());
-        let allowed = |id: &str| [one.protocol, other.protocol].iter().any(|protocol| self.of(id, *protocol).is_some());
         let told = |case: &Case| match &case.found {
             Found::Failed(told) => format!("fails ({told})"),
             Found::Passed | Found::PassedByExchange => "passes".to_owned(),
         };
-        differ
-            .filter(|(case, _)| !allowed(&case.id))
+        self.differing(one, other)
             .map(|(a, b)| format!("{}: {} {}, {} {}", a.id, one.protocol, told(a), other.protocol, told(b)))
             .collect()
+    }
+
+    /// Cases that are a breach of either kind: each once, by its id.
+    pub(super) fn doubtful(&self, outcomes: &[Outcome]) -> Vec<String> {
+        let mut ids = Vec::new();
+        for outcome in outcomes {
+            let fails = |case: &&Case| case.kind != Kind::Check && !case.passed();
+            let unlisted = |case: &&Case| self.of(&case.id, outcome.protocol).is_none();
+            ids.extend(outcome.cases.iter().filter(fails).filter(unlisted).map(|case| case.id.clone()));
+            ids.extend(self.differing(&outcomes[0], outcome).map(|(case, _)| case.id.clone()));
+        }
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    fn differing<'a>(
+        &'a self,
+        one: &'a Outcome,
+        other: &'a Outcome,
+    ) -> impl Iterator<Item = (&'a Case, &'a Case)> + use<'a> {
+        let allowed = |id: &str| [one.protocol, other.protocol].iter().any(|protocol| self.of(id, *protocol).is_some());
+        let pairs = one.cases.iter().zip(&other.cases);
+        pairs.filter(move |(one, other)| one.passed() != other.passed() && !allowed(&one.id))
     }
 
     /// Lines of the list about cases that the suite doesn't have, or that may not be excused.

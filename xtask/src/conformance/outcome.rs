@@ -68,6 +68,15 @@ impl Outcome {
         Ok(Self { protocol, cases })
     }
 
+    /// Takes what another run of some of the cases found.
+    pub(super) fn replace(&mut self, again: Self) {
+        for case in again.cases {
+            if let Some(held) = self.cases.iter_mut().find(|held| held.id == case.id) {
+                *held = case;
+            }
+        }
+    }
+
     /// The cases of a kind, of the groups that are published results' or of the one that is extra.
     fn count(&self, kind: Kind, extra: bool) -> Count {
         Count::of(self.cases.iter().filter(|case| case.kind == kind && case.is_extra() == extra))

@@ -35,9 +35,10 @@ impl Stage {
         Ok(Self { dir, origin, node, ready })
     }
 
-    /// Runs all cases over each of the protocols, at once: nearly all of the time is the suite's own pauses.
-    pub(super) fn run(self, protocols: &[Protocol]) -> Result<Vec<Outcome>> {
-        let runs = protocols.iter().map(|protocol| self.start_run(*protocol)).collect::<Result<Vec<_>>>()?;
+    /// Runs all cases, or only some, over each of the protocols, at once: nearly all of the time is the suite's own
+    /// pauses.
+    pub(super) fn run(&self, protocols: &[Protocol], only: &[String]) -> Result<Vec<Outcome>> {
+        let runs = protocols.iter().map(|protocol| self.start_run(*protocol, only)).collect::<Result<Vec<_>>>()?;
         for run in runs {
             run.finish(RUN_WITHIN)?;
         }
@@ -45,23 +46,30 @@ impl Stage {
             let text = repo::read(&self.result(*protocol))?;
             Outcome::parse(*protocol, &text).with_context(|| format!("{protocol}: the runner's result"))
         });
-        let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
+        outcomes.collect()
+    }
+
+    /// Ends the node, then the origin.
+    pub(super) fn stop(self) -> Result<()> {
         self.node.stop()?;
         // The suite's server has no handler for signals: that it ends by one is how it ends.
         drop(self.origin);
-        Ok(outcomes)
+        Ok(())
     }
 
-    fn start_run(&self, protocol: Protocol) -> Result<Server> {
+    fn start_run(&self, protocol: Protocol, only: &[String]) -> Result<Server> {
         let field = |name: &str| self.ready[name].as_str().with_context(|| format!("no `{name}` in {}", self.ready));
         let base = field(if protocol == Protocol::H1 { "http" } else { "https" })?;
         let mut node = command::program("node");
         node.current_dir(install::dir()).args(["run.mjs", "--base", base, "--protocol", protocol.as_str()]);
         node.args(["--ca", field("ca_file")?]).arg("--python").arg(setup::python());
         node.arg("--h3-client").arg(repo::path("tests/e2e/clients/h3_client.py"));
+        node.args(only.iter().flat_map(|id| ["--only", id]));
         let result = self.result(protocol);
         let file = File::create(&result).with_context(|| format!("cannot write {}", result.display()))?;
-        Server::start(&format!("runner {protocol}"), node.stdout(file), &self.dir.join(format!("{protocol}.log")))
+        // What the first run has told of failures is not lost to the runs that follow.
+        let log = if only.is_empty() { format!("{protocol}.log") } else { format!("{protocol}-again.log") };
+        Server::start(&format!("runner {protocol}"), node.stdout(file), &self.dir.join(log))
     }
 
     fn result(&self, protocol: Protocol) -> PathBuf {

@@ -13,6 +13,11 @@ pub(super) fn nextest() -> Result<String> {
     install("cargo-nextest", &features)
 }
 
+/// Installs a program that is needed by hand only.
+pub(crate) fn install_tool(name: &str) -> Result<()> {
+    install(name, &[]).map(drop)
+}
+
 /// Installs a program into cargo's own folder.
 pub(super) fn install(name: &str, more: &[&str]) -> Result<String> {
     quiet(cargo(&["install", "--quiet", "--locked", "--debug", name]).args(more))

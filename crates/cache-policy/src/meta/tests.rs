@@ -44,6 +44,9 @@ fn verdicts() {
     check("max-age=60, no-cache", "", 1, Revalidate(NoCache));
     check("max-age=60, stale-while-revalidate=30", "", 89, ServeStale(WhileRevalidate));
     check("max-age=60, stale-while-revalidate=30", "", 90, Revalidate(Expired));
+    check("max-age=60, stale-while-revalidate=30", "max-age=100", 70, Revalidate(Expired));
+    check("max-age=60, stale-while-revalidate=30", "max-age=100, max-stale=1", 70, ServeStale(WhileRevalidate));
+    check("max-age=60, stale-while-revalidate=30", "min-fresh=0", 70, Revalidate(Expired));
     check("s-maxage=60, stale-while-revalidate=30", "", 89, ServeStale(WhileRevalidate));
     check("max-age=60, must-revalidate, stale-while-revalidate=30", "", 61, Revalidate(Expired));
     // RFC 8246.

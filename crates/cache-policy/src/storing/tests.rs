@@ -52,6 +52,9 @@ fn by_freshness() {
     check(&[], 500, &[], Err(Status));
     // What depends on the request's own conditions.
     check(&[], 304, &[FRESH], Err(Status));
+    for rfc6585 in [428, 429, 431, 511] {
+        check(&[], rfc6585, &[FRESH], Err(Status));
+    }
     check(&[], 412, &[FRESH], Err(Status));
     check(&[], 416, &[FRESH], Err(Status));
 }
@@ -95,6 +98,7 @@ fn by_fields() {
     check(&[], 200, &[("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT"), ("set-cookie", "a=b")], Err(SetCookie));
     check(&[], 200, &[("expires", "Thu, 01 Jan 2070 00:00:00 GMT"), ("set-cookie", "a=b")], Err(SetCookie));
     check(&[], 200, &[FRESH, ("vary", "accept, *")], Err(VaryStar));
+    check(&[], 200, &[FRESH, ("vary", "accept, a b")], Err(VaryStar));
     check(&[], 200, &[FRESH, ("vary", ""), ("vary", "*")], Err(VaryStar));
     let many = (0..=MAX_TAGS).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
     check(&[], 200, &[FRESH, ("cache-groups", &many)], Err(Tags));

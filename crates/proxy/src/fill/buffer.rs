@@ -124,10 +124,8 @@ impl FillWriter {
         let size = chunk.len() as u64;
         let sliding = {
             let mut state = self.0.state.lock();
-            if !state.sliding {
-                if !state.charge.add(size) {
-                    return Err(PushError::NoBudget);
-                }
+            if !state.sliding && !state.charge.add(size) {
+                return Err(PushError::NoBudget);
             }
             state.held += size;
             state.total += size;

@@ -59,12 +59,18 @@ impl Http2 {
         let shared = Arc::clone(&link);
         tokio::spawn(async move {
             let ended = poll_fn(|cx| {
+                let ended = connection.poll_unpin(cx);
+                if ended.is_ready() {
+                    return ended;
+                }
+                // After what has arrived is read: a sign of life may be among it.
                 let idle = shared.under_way.load(Relaxed) == 0;
-                if pings.as_mut().is_some_and(|pings| pings.poll(cx, idle).is_ready()) {
+                let silent = pings.as_mut().is_some_and(|pings| pings.poll(cx, idle).is_ready());
+                if silent {
                     shared.silent.store(true, Relaxed);
                     return Poll::Ready(Ok(()));
                 }
-                connection.poll_unpin(cx)
+                Poll::Pending
             })
             .await;
             shared.ended.store(true, Relaxed);

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::poll_fn;
 use http::{Method, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -182,6 +183,33 @@ async fn a_client_that_does_not_read_delays_nobody() {
     client.send(many).await;
     // The server gives up on it, as on any client that takes nothing.
     server.emptied().await;
+}
+
+#[tokio::test]
+async fn endless_interim_responses_over_http2_reset_the_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let addr = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+        let (_, mut respond) = connection.accept().await.expect("a request").expect("no error");
+        for _ in 0..=MAX_INTERIMS {
+            let mut head = http::Response::new(());
+            *head.status_mut() = http::StatusCode::EARLY_HINTS;
+            respond.send_informational(head).expect("a stream");
+        }
+        let reset = poll_fn(|cx| respond.poll_reset(cx));
+        tokio::select! {
+            reset = reset => reset.expect("a stream"),
+            _ = connection.accept() => panic!("the connection ended"),
+        }
+    });
+    let mut client = Client::Tcp(dial(addr, Security::ClearHttp2, None).await);
+    let (request, mut heard) = get("/");
+    let error = in_time(client.send(request)).await.expect_err("no response");
+    assert_eq!(error.kind, ClientErrorKind::Protocol, "{error}");
+    assert_eq!(all(&mut heard).len(), MAX_INTERIMS);
+    assert_eq!(in_time(server).await.expect("no panic"), h2::Reason::CANCEL);
 }
 
 #[tokio::test]

@@ -101,12 +101,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Future for Connection<T, S> 
                     this.open(connection);
                 }
                 State::Open(connection, pings) => {
-                    if let Some(Poll::Ready(silent)) = pings.as_mut().map(|pings| pings.poll(cx, false)) {
-                        return Poll::Ready(Err(silent.into()));
+                    match connection.poll_accept(cx) {
+                        Poll::Ready(Some(accepted)) => {
+                            let (request, respond) = accepted?;
+                            spawn(&this.exchange, request, respond);
+                        }
+                        Poll::Ready(None) => return Poll::Ready(Ok(())),
+                        // After what has arrived is read: a sign of life may be among it.
+                        Poll::Pending => {
+                            let Some(pings) = pings else { return Poll::Pending };
+                            return pings.poll(cx, false).map(|silent| Err(silent.into()));
+                        }
                     }
-                    let Some(accepted) = ready!(connection.poll_accept(cx)) else { return Poll::Ready(Ok(())) };
-                    let (request, respond) = accepted?;
-                    spawn(&this.exchange, request, respond);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use holm_e2e::{Gate, HintingOrigin, Holm, Origin, Protocol, Response, ask, get, head};
+use holm_e2e::{Ask, Gate, HintingOrigin, Holm, Origin, Protocol, Response, ask, built_wasm, get, head};
 
 const CSS: &str = "</a.css>; rel=preload; as=style";
 
@@ -61,7 +61,7 @@ fn they_come_while_the_answer_is_waited_for() {
         passing.pass();
         exchange.reply(200, &[("cache-control", "max-age=60")], "whole")
     });
-    let holm = Holm::before(origin.url());
+    let holm = hinting(&origin, "");
     let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     let mut first = holm.raw().send(request);
     let hints = first.until("\r\n\r\n");
@@ -75,6 +75,44 @@ fn they_come_while_the_answer_is_waited_for() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nwhole"), "{answer}");
     }
     assert_eq!(origin.asked("/"), 1);
+}
+
+#[test]
+fn they_are_remembered_where_the_route_says_so() {
+    let gate = Gate::new();
+    let passing = gate.clone();
+    let origin = Origin::start(move |asked, exchange| {
+        if asked.fields.has("x-wait") {
+            passing.pass();
+        }
+        exchange.head(103, &[("link", CSS), ("set-cookie", "a=b")])?;
+        exchange.reply(200, &[("cache-control", "no-store")], "whole")
+    });
+    let holm = hinting(&origin, ", key = { query = [] }");
+    let (first, kept) = (format!("103 link={CSS} set-cookie=a=b"), format!("103 link={CSS}"));
+    let check = |ask: &Ask, expected: &str| {
+        let response = holm.ask(ask).expect(200);
+        assert_eq!(heard(&response), expected, "{}", response.show());
+    };
+    check(&get("/hints"), &first);
+    // The origin's own is the same, and not said again.
+    check(&get("/hints"), &kept);
+    for protocol in [Protocol::Https1, Protocol::Http2, Protocol::Http3] {
+        check(
+            &get(format!("/hints?{protocol:?}")).over(protocol),
+            if protocol == Protocol::Https1 { &first } else { &kept },
+        );
+    }
+    // Before the origin has said anything.
+    let request = "GET /hints HTTP/1.1\r\nhost: 127.0.0.1\r\nx-wait: 1\r\nconnection: close\r\n\r\n";
+    let host = holm.http().to_owned();
+    let mut waiting = holm.raw().send(request.replace("127.0.0.1", &host));
+    assert_eq!(waiting.until("\r\n\r\n"), format!("HTTP/1.1 103 Early Hints\r\nlink: {CSS}\r\n\r\n"));
+    gate.open();
+    assert!(waiting.until_closed().ends_with("whole"));
+    holm.cli(&format!("purge --url http://{host}/hints")).ok("");
+    check(&get("/hints"), &first);
+    check(&get("/hints"), &kept);
 }
 
 #[test]
@@ -104,6 +142,26 @@ fn an_origin_that_does_not_stop_hinting() {
 }
 
 #[test]
+fn handlers_are_told_of_answers_only() {
+    let origin = Origin::start(|_, exchange| {
+        exchange.head(103, &[("link", CSS)])?;
+        exchange.reply(200, &[("content-type", "application/json")], "{}")
+    });
+    let holm = Holm::with_manifest(&format!(
+        "name = \"shop\"\nhosts = [\"*\"]\n[[routes]]\npath = \"/api/*\"\nhandler = \"api\"\n\
+         [[routes]]\npath = \"/*\"\norigin = \"web\"\n[handlers.api]\ncomponent = \"{}\"\n\
+         [origins.web]\nendpoints = [\"{}\"]\n",
+        built_wasm("shop/api", "api.wasm").display(),
+        origin.url()
+    ));
+    for protocol in Protocol::VERSIONS {
+        let response = holm.ask(&get("/api/offer").over(protocol)).expect(200);
+        assert_eq!(heard(&response), "", "{}", response.show());
+    }
+    assert!(origin.asked("/origin/price") > 0);
+}
+
+#[test]
 fn an_origin_over_http2() {
     let origin = HintingOrigin::start();
     let holm = Holm::with_manifest(&format!(
@@ -116,4 +174,14 @@ fn an_origin_over_http2() {
         assert_eq!(heard(&response), "103 link=</node.css>; rel=preload", "{}", response.show());
         assert_eq!(response.text(), format!("/{protocol:?}"));
     }
+}
+
+/// A node whose route shares early hints.
+fn hinting(origin: &Origin, more: &str) -> Holm {
+    Holm::with_manifest(&format!(
+        "name = \"shop\"\nhosts = [\"*\"]\n\
+         [[routes]]\npath = \"/*\"\norigin = \"web\"\ncache = {{ early_hints = true{more} }}\n\
+         [origins.web]\nendpoints = [\"{}\"]\n",
+        origin.url()
+    ))
 }

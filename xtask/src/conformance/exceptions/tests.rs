@@ -47,6 +47,8 @@ fn protocols_that_differ() {
         let h1 = run(Protocol::H1, &[("a", "required", true), ("b", "check", true)]);
         let h3 = run(Protocol::H3, &[("a", "required", false), ("b", "check", true)]);
         assert_eq!(list(listed).differences(&h1, &h3), expected);
+        let doubtful = list(listed).doubtful(&[h1, h3]);
+        assert_eq!(doubtful.len(), expected.len(), "{doubtful:?}");
     };
     check("", &["a: h1 passes, h3 fails (Assertion: no)"]);
     check("[[exception]]\nid = 'a'\nkind = 'required'\nprotocols = ['h3']\nreason = 'r'\n", &[]);

@@ -1,4 +1,4 @@
-//! HTTP/2: what hyper does for us, and what it leaves to us.
+//! HTTP/2: what h2 does for us, and what it leaves to us.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::client::{ClientError, Connection, Dialer, Http2, Security, Target};
 use crate::server::ServerLimits;
 use crate::testing::{Fixture, count, in_time, written};
-use crate::tls::{Authority, SiteCertificates, origin_client_config, server_config};
+use crate::tls::{Authority, H2, SiteCertificates, origin_client_config, server_config};
 
 struct Started {
     server: Fixture,
@@ -178,6 +181,31 @@ async fn clients_that_say_nothing() {
     assert!(client.is_closed());
     let silent = server.connect().await;
     assert_eq!(silent.rest().await, "");
+}
+
+#[tokio::test]
+async fn clients_that_fall_silent() {
+    let authority = Authority::generate("test").expect("an authority");
+    let identity = authority.issue_server(&["a.test"]).expect("a certificate");
+    let certificates = Arc::new(SiteCertificates::new(identity).expect("certificates"));
+    let limits = ServerLimits { ping_interval: SOON, ping_timeout: SOON, ..ServerLimits::default() };
+    let mut server = Fixture::tls_within(server_config(certificates).expect("a configuration"), limits);
+    let tls = origin_client_config(Some(authority.ca_pem().as_bytes())).expect("a configuration");
+    let mut tls = ClientConfig::clone(&tls);
+    tls.alpn_protocols = vec![H2.to_vec()];
+    let tcp = TcpStream::connect(server.addr).await.expect("a connection");
+    let name = "a.test".try_into().expect("a name");
+    let io = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("a handshake");
+    let (mut sender, mut connection) = h2::client::handshake(io).await.expect("HTTP/2");
+    let hang = get("/hang").map(drop);
+    let _response = sender.send_request(hang, true).expect("a stream");
+    // As long as someone answers pings, the service may take its time: that time passes is what is tested.
+    let alive = tokio::time::timeout(10 * SOON, &mut connection).await;
+    assert!(alive.is_err(), "{alive:?}");
+    assert_eq!(server.told().await, "hanging");
+    // From here on nobody reads.
+    assert_eq!(server.told().await, "left");
+    server.emptied().await;
 }
 
 const SOON: Duration = Duration::from_millis(100);
