@@ -268,6 +268,7 @@ impl Storing {
         let key = variants.latest_key(primary, values);
         if let Some(oldest) = variants.keep(key, response) {
             self.node.memory.remove(oldest.0);
+            self.node.memory.remove(Aside::Parts.of(oldest));
         }
         key
     }
