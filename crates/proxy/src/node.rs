@@ -30,6 +30,7 @@ use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
+use crate::underway::Underway;
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -45,6 +46,8 @@ pub struct Node {
     pub(crate) fills: Arc<FillTable>,
     /// Where a URL's own key and the fills do not tell that something of it may be here.
     pub(crate) traces: Traces,
+    /// Requests that may store something without being fills.
+    pub(crate) underway: Arc<Underway>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -125,6 +128,7 @@ impl Node {
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
             traces: Traces::new(),
+            underway: Underway::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
