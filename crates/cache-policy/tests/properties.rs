@@ -150,7 +150,7 @@ proptest! {
             let _ = meta.freshen(&mut response.clone(), &request, &rule, times(0));
         }
         let _ = (evaluate_conditions(&Method::GET, &request, &response), precondition_fails(&request, &response));
-        let _ = (select_range(&request, &response, length), head_update(&response, &request));
+        let _ = (select_range(&request, &response, length), head_update(&response, length, &request));
         let _ = (extract_tags(&response), cache_groups(&response), invalidated_groups(&Method::POST, &response));
         let target = TargetUri { scheme: "https", host: "a", port: "", path: "/b/c", query: Some(&query) };
         let _ = (invalidated_beside(&target, &response), target.is_named_by(&response), target.resolve(&query));
