@@ -50,9 +50,12 @@ impl Node {
             let error = HopError::of_origin(status);
             return self.answer_failure(&request, &error, Some(&stale), report, as_of);
         }
+        let length = stale.0.body().len() as u64;
         let updates = match status {
             StatusCode::NOT_MODIFIED => confirmable,
-            StatusCode::OK => confirmable && head_update(&stale.1.headers, response.headers()) == HeadUpdate::Update,
+            StatusCode::OK => {
+                confirmable && head_update(&stale.1.headers, length, response.headers()) == HeadUpdate::Update
+            }
             _ => false,
         };
         let report = report.fwd_status(status);

@@ -297,7 +297,7 @@ pub(crate) fn path_key(input: &KeyInput<'_>) -> CacheKey {
 
 /// The key of every URL with a query that is equivalent (`No-Vary-Search`).
 pub(crate) fn equivalent_key(input: &KeyInput<'_>, variance: &NoVarySearch) -> CacheKey {
-    let common = variance.canonical_query(input.query);
+    let common = variance.equivalence(input.query);
     CacheKey(Aside::Equivalent.of(CacheKey::primary(&KeyInput { query: Some(&common), ..*input })))
 }
 
