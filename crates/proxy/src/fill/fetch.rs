@@ -30,6 +30,8 @@ pub(crate) struct Fetch {
     head: Head,
     way: Way,
     basis: Basis,
+    /// What the next hop answered, where the response is made of more than that.
+    completed: Option<StatusCode>,
 }
 
 impl Fetch {
@@ -51,6 +53,7 @@ impl Fetch {
             way: target.way(ticket.fill.begun_at, request.version()),
             // What is purged from here on is newer than `begun_at`.
             basis: basis.usable(node),
+            completed: None,
             node: Arc::clone(node),
             ticket,
             head: filling_head(request),
@@ -106,7 +109,11 @@ impl Fetch {
         };
         match answer.response.status() {
             StatusCode::PARTIAL_CONTENT => match completed(stored, &prefix, answer) {
-                Some(answer) => Ok(answer),
+                Some(answer) => {
+                    self.completed = Some(StatusCode::PARTIAL_CONTENT);
+                    // The next tier may know of purges that the first bytes have not been held against yet.
+                    Ok(Answer { as_of: answer.as_of.min(self.way.as_of), ..answer })
+                }
                 None => {
                     self.basis = Basis::Nothing;
                     Err(HopError::of_origin(StatusCode::BAD_GATEWAY))
@@ -158,6 +165,7 @@ impl Fetch {
             scope: storable.scope.clone(),
             as_of: storable.as_of,
             local: self.storing.begun_local(),
+            fwd_status: self.completed.unwrap_or(storable.head.status),
             source,
         })));
         if let Some((beginner, reader)) = first {
