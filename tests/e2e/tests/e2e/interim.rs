@@ -61,7 +61,7 @@ fn they_come_while_the_answer_is_waited_for() {
         passing.pass();
         exchange.reply(200, &[("cache-control", "max-age=60")], "whole")
     });
-    let holm = hinting(&origin, "");
+    let holm = sharing(&origin, "");
     let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     let mut first = holm.raw().send(request);
     let hints = first.until("\r\n\r\n");
@@ -88,7 +88,7 @@ fn they_are_remembered_where_the_route_says_so() {
         exchange.head(103, &[("link", CSS), ("set-cookie", "a=b")])?;
         exchange.reply(200, &[("cache-control", "no-store")], "whole")
     });
-    let holm = hinting(&origin, ", key = { query = [] }");
+    let holm = sharing(&origin, ", key = { query = [] }");
     let (first, kept) = (format!("103 link={CSS} set-cookie=a=b"), format!("103 link={CSS}"));
     let check = |ask: &Ask, expected: &str| {
         let response = holm.ask(ask).expect(200);
@@ -177,7 +177,7 @@ fn an_origin_over_http2() {
 }
 
 /// A node whose route shares early hints.
-fn hinting(origin: &Origin, more: &str) -> Holm {
+fn sharing(origin: &Origin, more: &str) -> Holm {
     Holm::with_manifest(&format!(
         "name = \"shop\"\nhosts = [\"*\"]\n\
          [[routes]]\npath = \"/*\"\norigin = \"web\"\ncache = {{ early_hints = true{more} }}\n\
