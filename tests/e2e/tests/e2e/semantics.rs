@@ -445,6 +445,145 @@ fn stale_responses() {
             ("GET /max", "", "200|etag: \"a\"|cache-control: max-age=0|=old", "200 stored"),
         ],
     );
+    // A renewal behind the back follows: whether the origin has been asked yet is not said.
+    let stale = holm.ask(&get("/Http1/max").field("cache-control", "max-stale").field("x-reply", "500")).expect_hit();
+    assert!(stale.cache().ends_with("detail=max-stale") && stale.text() == "old", "{}", stale.show());
+    // RFC 5861 §3: behind the back of whoever asks, a HEAD too.
+    let renewed = |request: &str| {
+        let path = format!("/while-{request}");
+        let old = "200|etag: \"a\"|cache-control: max-age=0, stale-while-revalidate=60|=old";
+        let new = "200|etag: \"b\"|cache-control: max-age=60|=new";
+        holm.ask(&get(&path).field("x-reply", old)).expect(200).expect_miss("stored");
+        let asking = || holm.ask(&ask(request, &path).field("x-reply", new)).expect(200).expect_hit();
+        let first = asking();
+        assert!(first.cache().ends_with("detail=stale-while-revalidate"), "{}", first.show());
+        wait_for("the new one", || asking().fields.get("etag") == "\"b\"");
+        assert_eq!(holm.ask(&get(&path)).expect_hit().text(), "new");
+    };
+    renewed("GET");
+    renewed("HEAD");
+}
+
+/// What the route rules, and that each response it changes says so.
+#[test]
+fn routes() {
+    let origin = Origin::start(scripted);
+    let route = |name: &str, cache: &str| {
+        format!("[[routes]]\npath = \"/Http1/{name}/*\"\norigin = \"web\"\ncache = {cache}\n")
+    };
+    let routes: String = [
+        ("ttl", "{ ttl = \"60s\" }"),
+        ("default", "{ default_ttl = \"60s\" }"),
+        ("min", "{ min_ttl = \"60s\" }"),
+        ("max", "{ max_ttl = \"60s\" }"),
+        ("negative", "{ negative_ttl = { 404 = \"50s\", 500 = \"40s\" }, negative_max = \"55s\" }"),
+        ("exact", "{ heuristic = false }"),
+        ("off", "false"),
+        ("language", "{ languages = [\"en\", \"de\"] }"),
+        ("key", "{ key = { query = [\"a\"], headers = [\"x-k\"], cookies = [\"c\"] } }"),
+        ("sort", "{ key = { sort = true } }"),
+        ("sie", "{ stale_if_error = \"1h\" }"),
+    ]
+    .iter()
+    .map(|(name, cache)| route(name, cache))
+    .collect();
+    let origins = format!("[origins.web]\nendpoints = [\"{}\"]\n", origin.url());
+    let holm = Holm::with_manifest(&format!("name = \"shop\"\nhosts = [\"*\"]\n{routes}{origins}"));
+    let modified = "200|last-modified: Mon, 01 Jan 2001 00:00:00 GMT";
+    check(
+        &holm,
+        &origin,
+        Protocol::Http1,
+        &[
+            ("GET /ttl/", "", "200|cache-control: max-age=5", "200 stored detail=route-ttl"),
+            ("GET /ttl/", "", "", "200 hit detail=route-ttl"),
+            ("GET /ttl/?1", "", "200", "200 stored detail=route-ttl"),
+            ("GET /ttl/?2", "", "200|cache-control: no-store", "200 !stored detail=no-store"),
+            ("GET /ttl/?3", "", "200|cache-control: private", "200 !stored detail=private"),
+            ("GET /default/", "", "200", "200 stored detail=route-default-ttl"),
+            ("GET /default/", "", "", "200 hit detail=route-default-ttl"),
+            ("GET /default/?1", "", "200|cache-control: max-age=9", "200 stored !detail=route-default-ttl"),
+            ("GET /default/?2", "", "201", "201 !stored"),
+            ("GET /min/", "", "200|cache-control: max-age=0", "200 stored detail=route-min-ttl"),
+            ("GET /min/", "", "", "200 hit detail=route-min-ttl"),
+            ("GET /min/?1", "", "200|cache-control: max-age=90", "200 stored !detail=route-min-ttl"),
+            ("GET /max/", "", "200|cache-control: max-age=90", "200 stored detail=route-max-ttl"),
+            ("GET /max/", "", "", "200 hit detail=route-max-ttl"),
+            ("GET /negative/", "", "404", "404 stored detail=route-negative-ttl"),
+            ("GET /negative/", "", "", "404 hit detail=route-negative-ttl"),
+            ("GET /negative/?1", "", "500", "500 stored detail=route-negative-ttl"),
+            ("GET /negative/?2", "", "404|cache-control: max-age=90", "404 stored detail=route-negative-max"),
+            ("GET /negative/?3", "", "502", "502 !stored"),
+            ("GET /negative/?4", "", "200|cache-control: max-age=90", "200 stored !detail=route-negative-max"),
+            ("GET /exact/", "", modified, "200 fwd=uri-miss !stored detail=no-freshness"),
+            ("GET /off/", "", FRESH, "200 fwd=bypass detail=route"),
+            ("GET /off/", "", FRESH, "200 fwd=bypass detail=route"),
+            (
+                "GET /language/",
+                "accept-language: de-AT, en;q=0.5",
+                "200|vary: accept-language|cache-control: max-age=60|=de",
+                "200 stored",
+            ),
+            ("GET /language/", "accept-language: DE", "", "200 hit =de"),
+            (
+                "GET /language/",
+                "accept-language: fr",
+                "200|vary: accept-language|cache-control: max-age=60|=en",
+                "200 fwd=vary-miss =en",
+            ),
+            ("GET /language/", "accept-language: en, fr;q=0.1", "", "200 hit =en"),
+            ("GET /key/?a=1&b=2", "", FRESH, "200 stored"),
+            ("GET /key/?a=1&b=3", "", "", "200 hit"),
+            ("GET /key/?a=2", "", FRESH, "200 !hit"),
+            ("GET /key/?a=1", "x-k: 1", FRESH, "200 !hit"),
+            ("GET /key/?a=1", "cookie: d=1; c=1", FRESH, "200 !hit"),
+            ("GET /key/?a=1", "cookie: c=1; d=2", "", "200 hit"),
+            ("POST /key/?a=1&b=9", "", "204", "204"),
+            ("GET /key/?a=1&b=2", "", FRESH, "200 detail=invalidated"),
+            ("GET /key/?a=1", "cookie: c=1", FRESH, "200 detail=invalidated"),
+            ("GET /sort/?b&a", "", FRESH, "200 stored"),
+            ("GET /sort/?a&b", "", "", "200 hit"),
+            ("POST /sort/?a&b", "", "204", "204"),
+            ("GET /sort/?b&a", "", FRESH, "200 detail=invalidated"),
+            ("GET /sie/", "", "200|etag: \"a\"|cache-control: max-age=0|=old", "200 stored"),
+            ("GET /sie/", "", "503", "200 fwd=stale fwd-status=503 detail=stale-if-error =old"),
+        ],
+    );
+}
+
+/// RFC 9213. That no client is told, the check looks at in every row.
+#[test]
+fn targeted_fields() {
+    check_all(&[
+        ("GET /1", "", "200|surrogate-control: max-age=60|cache-control: no-store", "200 stored"),
+        ("GET /1", "", "", "200 hit"),
+        ("GET /2", "", "200|surrogate-control: no-store|cache-control: max-age=60", "200 !stored detail=no-store"),
+        (
+            "GET /3",
+            "",
+            "200|cdn-cache-control: max-age=60|surrogate-control: no-store|cache-control: no-store",
+            "200 stored",
+        ),
+        ("GET /3", "", "", "200 hit"),
+        (
+            "GET /4",
+            "",
+            "200|holm-cache-control: no-store|cdn-cache-control: max-age=60|cache-control: max-age=60",
+            "200 !stored",
+        ),
+        ("GET /5", "", "200|holm-cache-control: max-age=60|cdn-cache-control: no-store", "200 stored"),
+        ("GET /5", "", "", "200 hit"),
+        // What can't be read is not there.
+        ("GET /6", "", "200|cdn-cache-control: max-age=60,,|cache-control: no-store", "200 !stored detail=no-store"),
+        ("GET /7", "", "200|cdn-cache-control: max-age=0|expires: Sun, 01 Jan 2096 00:00:00 GMT", "200 !stored"),
+        (
+            "POST /8",
+            "",
+            "200|surrogate-control: max-age=60|surrogate-key: a|cdn-cache-control: max-age=9",
+            "200 !stored",
+        ),
+        ("GET /9", "", "404|surrogate-control: max-age=60|holm-cache-control: no-store", "404 !stored"),
+    ]);
 }
 
 #[test]
