@@ -202,7 +202,7 @@ impl Node {
         }
         let source = Source::Stream(Body::stream(reader.or_else(|| streaming.source.reader())?));
         let response = answer::from_stored(request, &streaming.head, source, now());
-        let report = report.clone().fwd_status(streaming.head.status).stored(&streaming.head.meta);
+        let report = report.clone().fwd_status(streaming.fwd_status).stored(&streaming.head.meta);
         Some(Reply::from_cache(response, report, streaming.as_of))
     }
 

@@ -213,15 +213,15 @@ impl Storing {
         let known = self.node.memory.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        let (mut parts, mut as_of, mut scope) = (part, as_of, scope);
+        let (mut parts, mut scope) = (part, scope);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers, &head.headers)
             && let Some(combined) = stored.parts.with(&parts)
             && combined.held() <= self.node.max_object
         {
-            // Parts are as old as the oldest of them.
-            (parts, as_of, scope) = (combined, as_of.min(known.as_of()), scope.united(known.scope()));
+            // The others were held against every purge that this one's fetch began after.
+            (parts, scope) = (combined, scope.united(known.scope()));
         }
         let mut headers = head.headers.clone();
         headers.remove(CONTENT_RANGE);

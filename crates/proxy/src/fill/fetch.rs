@@ -31,6 +31,8 @@ pub(crate) struct Fetch {
     head: Head,
     way: Way,
     basis: Basis,
+    /// What the next hop answered, where the response is made of more than that.
+    completed: Option<StatusCode>,
 }
 
 impl Fetch {
@@ -52,6 +54,7 @@ impl Fetch {
             way: target.way(ticket.fill.begun_at, request.version()),
             // What is purged from here on is newer than `begun_at`.
             basis: basis.usable(node),
+            completed: None,
             node: Arc::clone(node),
             ticket,
             head: filling_head(request),
@@ -100,15 +103,18 @@ impl Fetch {
     /// RFC 9111 §3.4: the rest of a response whose first bytes are stored makes it whole. Where it is not the rest, the basis
     /// is dropped.
     fn complete(&mut self, sent: Result<Answer, HopError>) -> Result<Answer, HopError> {
-        let Basis::Parts(object, stored) = &self.basis else { return sent };
+        let Basis::Parts(_, stored) = &self.basis else { return sent };
         let (Ok(answer), Some(prefix)) = (sent, stored.parts.prefix()) else {
             self.basis = Basis::Nothing;
             return Err(HopError::of_origin(StatusCode::BAD_GATEWAY));
         };
         match answer.response.status() {
             StatusCode::PARTIAL_CONTENT => match completed(stored, &prefix, answer) {
-                // It is as old as its oldest part.
-                Some(answer) => Ok(Answer { as_of: answer.as_of.min(object.as_of()), ..answer }),
+                Some(answer) => {
+                    self.completed = Some(StatusCode::PARTIAL_CONTENT);
+                    // The next tier may know of purges that the first bytes have not been held against yet.
+                    Ok(Answer { as_of: answer.as_of.min(self.way.as_of), ..answer })
+                }
                 None => {
                     self.basis = Basis::Nothing;
                     Err(HopError::of_origin(StatusCode::BAD_GATEWAY))
@@ -173,6 +179,7 @@ impl Fetch {
             scope: storable.scope.clone(),
             as_of: storable.as_of,
             local: self.storing.begun_local(),
+            fwd_status: self.completed.unwrap_or(storable.head.status),
             source,
         })));
         if let Some((beginner, reader)) = first {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holm_cache_store::{Local, Marks, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_transport::body::Body;
-use http::Request;
+use http::{Request, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -54,6 +54,8 @@ pub(crate) struct Streaming {
     pub(crate) scope: Scope,
     pub(crate) as_of: Seq,
     pub(crate) local: Local,
+    /// What the next hop answered.
+    pub(crate) fwd_status: StatusCode,
     pub(crate) source: FillSource,
 }
 
