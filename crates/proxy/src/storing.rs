@@ -210,18 +210,19 @@ impl Storing {
             // The URL's own key does not lead there.
             self.node.traces.leave(self.primary);
         }
+        // The next tier may know of purges that the others have not been held against yet.
+        let applied = self.node.marks.applied();
         let known = self.node.memory.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        let (mut parts, mut scope) = (part, scope);
+        let (mut parts, mut scope, mut as_of) = (part, scope, as_of);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers, &head.headers)
             && let Some(combined) = stored.parts.with(&parts)
             && combined.held() <= self.node.max_object
         {
-            // The others were held against every purge that this one's fetch began after.
-            (parts, scope) = (combined, scope.united(known.scope()));
+            (parts, scope, as_of) = (combined, scope.united(known.scope()), as_of.min(applied));
         }
         let mut headers = head.headers.clone();
         headers.remove(CONTENT_RANGE);
