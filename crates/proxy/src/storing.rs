@@ -271,7 +271,8 @@ impl Storing {
         let length = Some(object.body().len() as u64);
         match self.accept_as(&Method::GET, Received { status: stale.status, headers: &headers, length, times, as_of }) {
             Ok(storable) => {
-                if storable.key != key {
+                // At the key of the URL there stands the list of the variants now.
+                if storable.key != key && storable.primary != key {
                     self.node.memory.remove(key.0);
                 }
                 let scope = self.redescribed(object.scope(), fresh);

@@ -24,6 +24,7 @@ use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
 mod interim;
+mod renewing;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 

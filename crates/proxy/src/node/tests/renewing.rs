@@ -1,0 +1,98 @@
+//! What a 304, a HEAD or a POST brings into the cache: nothing that the rules of storing forbid.
+
+use super::*;
+
+const STALE: (&str, &str) = ("cache-control", "max-age=0");
+const TAG: (&str, &str) = ("etag", "\"1\"");
+
+/// Gives the body once, and confirms it with these fields to whoever asks by its tag.
+fn confirming(
+    first: &'static [(&'static str, &str)],
+    fields: &'static [(&'static str, &str)],
+) -> impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync {
+    move |request| match request.headers().get("if-none-match") {
+        Some(_) => Ok(response(304, fields, "")),
+        None => Ok(response(200, first, "body")),
+    }
+}
+
+#[tokio::test]
+async fn what_a_304_says_to_one_is_not_said_to_others() {
+    let check = async |asks: &[(&'static str, &str)], said: &'static [(&'static str, &str)], own: &str, next: &str| {
+        let origin = Fixture::new(confirming(&[STALE, TAG], said));
+        origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss body").await;
+        let reply = origin.reply(get("/", asks)).await;
+        let detail = reply.report.cache_status().value();
+        assert!(detail.to_str().unwrap().ends_with(own), "{said:?}: {detail:?}");
+        assert_eq!(reply.response.status(), 200, "{said:?}");
+        for (name, value) in said {
+            assert_eq!(reply.response.headers().get(*name).expect("the one who asked is told"), value, "{said:?}");
+        }
+        let body = reply.response.into_body().collect(100).await.expect("a whole body");
+        assert_eq!(body, "body");
+        origin.now_respond(|_| Ok(response(200, &[FRESH], "new")));
+        origin.check("/", &[], next).await;
+    };
+    let missing = "200 fwd=miss; fwd-status=200; detail=";
+    let private = &[("cache-control", "private, max-age=60"), ("x-for", "alice")];
+    check(&[], private, "detail=private", &format!("{missing}private new")).await;
+    check(
+        &[],
+        &[("cache-control", "no-store"), ("x-for", "alice")],
+        "detail=no-store",
+        &format!("{missing}no-store new"),
+    )
+    .await;
+    check(&[], &[("vary", "*")], "detail=vary-star", &format!("{missing}vary-star new")).await;
+    // A directive says that everyone may have it; without one, it is for the one who asked.
+    check(&[], &[("cache-control", "max-age=60"), ("set-cookie", "id=all")], "detail=expired", "200 hit; ttl=60 body")
+        .await;
+    let stale = "200 fwd=stale; fwd-status=200; stored; detail=expired new";
+    check(&[("authorization", "alice")], &[("x-for", "alice")], "detail=authorization", stale).await;
+    check(&[("cache-control", "no-store")], &[("x-for", "alice")], "detail=request-no-store", stale).await;
+}
+
+#[tokio::test]
+async fn a_304_that_varies_selects_by_what_it_says() {
+    let origin = Fixture::new(confirming(&[STALE, TAG], &[FRESH, ("vary", "cookie")]));
+    origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss body").await;
+    origin.check("/", &[("cookie", "a=1")], "200 fwd=stale; fwd-status=304; stored; detail=expired body").await;
+    origin.check("/", &[("cookie", "a=1")], "200 hit; ttl=60 body").await;
+    origin.check("/", &[("cookie", "a=2")], "200 fwd=vary-miss; fwd-status=200; stored; detail=vary-miss body").await;
+}
+
+#[tokio::test]
+async fn a_change_while_a_post_is_under_way_keeps_its_response_out() {
+    let located = [FRESH, ("content-location", "/")];
+    let (mut sender, first) = streaming(&located);
+    let origin = Fixture::new(move |request| match request.method().as_str() {
+        "POST" => Ok(first.lock().take().expect("one POST")),
+        method => Ok(response(200, &[FRESH], method.to_owned())),
+    });
+    let posted = origin.reply(Request::post("/").body(Body::empty()).expect("a request")).await;
+    origin.ask(Request::put("/").body(Body::empty()).expect("a request")).await;
+    sender.send_data(Bytes::from_static(b"posted")).await.expect("a reader");
+    sender.finish().await.expect("a reader");
+    assert_eq!(posted.response.into_body().collect(10).await.expect("a whole body"), "posted");
+    origin.check("/", &[], "200 fwd=uri-miss; fwd-status=200; stored; detail=uri-miss GET").await;
+}
+
+#[tokio::test]
+async fn what_a_post_makes_of_its_target_is_stored() {
+    let check = async |fields: &[(&'static str, &str)], kept: bool| {
+        let origin = Fixture::new(|request| {
+            let fields = [FRESH, ("content-location", "/")];
+            Ok(response(200, &fields, request.method().as_str().to_owned()))
+        });
+        let mut post = Request::post("/");
+        for (name, value) in fields {
+            post = post.header(*name, *value);
+        }
+        origin.ask(post.body(Body::empty()).expect("a request")).await;
+        let expected = if kept { "POST" } else { "GET" };
+        let said = origin.ask(get("/", &[])).await;
+        assert!(said.ends_with(expected), "{fields:?}: {said}");
+    };
+    check(&[], true).await;
+    check(&[("x-http-method-override", "PUT")], false).await;
+}
