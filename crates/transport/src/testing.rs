@@ -40,6 +40,7 @@ impl Service for TestService {
                 text(format!("{} {} {}", request.method(), request.uri(), host.unwrap_or_default()))
             }
             "*" => text("all of it"),
+            "/large" => text(vec![0; LARGE]),
             "/info" => text(describe(connection)),
             "/echo" => Response::new(request.into_body()),
             "/count" => {
@@ -375,5 +376,8 @@ impl Raw {
 pub(crate) async fn in_time<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event).await.expect("it happens in time")
 }
+
+/// Bytes of a stored body.
+pub(crate) const LARGE: usize = 3_000_000;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use holm_model::limits::MAX_HEAD_BYTES;
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
@@ -95,6 +95,7 @@ impl Http2 {
     /// See [`ClientError`]; the request comes back if it was not sent.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
         let hearing = Hearing::of(&request);
+        let for_head = request.method() == Method::HEAD;
         let under_way = UnderWay::new(&self.link);
         let (response, upload) = self.begin(request).await?;
         let (cancel, failure) = upload.map_or((None, None), |upload| (Some(upload.cancel), Some(upload.failure)));
@@ -105,6 +106,9 @@ impl Http2 {
         };
         let length = fields::content_length(head.headers())
             .map_err(|error| ClientError::sent(ClientErrorKind::Protocol, format!("response head: {error:?}")))?;
+        // RFC 9110 §8.6: there it tells of another response's body.
+        let bodiless = for_head || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = if bodiless { Some(0) } else { length };
         let hold = Hold { upload: cancel, _request: Some(Box::new(under_way)) };
         Ok(head.map(|stream| received_body(stream, length, Side::Upstream, hold)))
     }
@@ -133,10 +137,7 @@ impl Http2 {
     fn failed(&self, failure: HeadFailure) -> ClientError {
         match failure {
             HeadFailure::TooMany(error) => ClientError::sent(ClientErrorKind::Protocol, error),
-            // RFC 9113 §8.7: the peer has not acted on it.
-            HeadFailure::H2(error) if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) => {
-                ClientError::unsent(ClientErrorKind::Closed, error)
-            }
+            HeadFailure::H2(error) if is_untouched(&error) => ClientError::unsent(ClientErrorKind::Closed, error),
             HeadFailure::H2(error) if error.is_reset() && error.is_remote() => {
                 ClientError::sent(ClientErrorKind::Reset, error)
             }
@@ -236,6 +237,12 @@ async fn final_head(mut response: ResponseFuture, hearing: &Hearing) -> Result<R
         hearing.hear(interim.status(), interim.headers()).map_err(HeadFailure::TooMany)?;
     }
     Ok(response.await?)
+}
+
+/// The peer has not acted on the request (RFC 9113 §8.7): it says so, or leaves with a GOAWAY that names an earlier one as
+/// the last (h2 ends no other stream for a GOAWAY).
+fn is_untouched(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 
 fn is_connection_reset(error: &h2::Error) -> bool {

@@ -4,17 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::client::{ClientError, Connection, Dialer, Http2, Security, Target};
 use crate::server::ServerLimits;
-use crate::testing::{Fixture, count, in_time, written};
+use crate::testing::{Fixture, LARGE, count, in_time, written};
 use crate::tls::{Authority, H2, SiteCertificates, origin_client_config, server_config};
+
+/// A server, and a connection to it that speaks nothing yet.
+async fn start_raw(limits: ServerLimits) -> (Fixture, TlsStream<TcpStream>) {
+    let authority = Authority::generate("test").expect("an authority");
+    let identity = authority.issue_server(&["a.test"]).expect("a certificate");
+    let certificates = Arc::new(SiteCertificates::new(identity).expect("certificates"));
+    let server = Fixture::tls_within(server_config(certificates).expect("a configuration"), limits);
+    let tls = origin_client_config(Some(authority.ca_pem().as_bytes())).expect("a configuration");
+    let mut tls = ClientConfig::clone(&tls);
+    tls.alpn_protocols = vec![H2.to_vec()];
+    let tcp = TcpStream::connect(server.addr).await.expect("a connection");
+    let name = "a.test".try_into().expect("a name");
+    let io = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("a handshake");
+    (server, io)
+}
 
 struct Started {
     server: Fixture,
@@ -185,17 +202,8 @@ async fn clients_that_say_nothing() {
 
 #[tokio::test]
 async fn clients_that_fall_silent() {
-    let authority = Authority::generate("test").expect("an authority");
-    let identity = authority.issue_server(&["a.test"]).expect("a certificate");
-    let certificates = Arc::new(SiteCertificates::new(identity).expect("certificates"));
     let limits = ServerLimits { ping_interval: SOON, ping_timeout: SOON, ..ServerLimits::default() };
-    let mut server = Fixture::tls_within(server_config(certificates).expect("a configuration"), limits);
-    let tls = origin_client_config(Some(authority.ca_pem().as_bytes())).expect("a configuration");
-    let mut tls = ClientConfig::clone(&tls);
-    tls.alpn_protocols = vec![H2.to_vec()];
-    let tcp = TcpStream::connect(server.addr).await.expect("a connection");
-    let name = "a.test".try_into().expect("a name");
-    let io = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("a handshake");
+    let (mut server, io) = start_raw(limits).await;
     let (mut sender, mut connection) = h2::client::handshake(io).await.expect("HTTP/2");
     let hang = get("/hang").map(drop);
     let _response = sender.send_request(hang, true).expect("a stream");
@@ -205,6 +213,29 @@ async fn clients_that_fall_silent() {
     assert_eq!(server.told().await, "hanging");
     // From here on nobody reads.
     assert_eq!(server.told().await, "left");
+    server.emptied().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_not_idle() {
+    let limits = ServerLimits { idle: SOON, linger: SOON, ..ServerLimits::default() };
+    let (server, io) = start_raw(limits).await;
+    let (mut sender, mut connection) = h2::client::handshake(io).await.expect("HTTP/2");
+    let (response, _) = sender.send_request(get("/large").map(drop), true).expect("a stream");
+    let Either::Left((response, _)) = select(response, &mut connection).await else { panic!("no response") };
+    let mut body = response.expect("a response").into_body();
+    // That its time passes is what is tested: the window of 64 KiB is full.
+    let waiting = tokio::time::timeout(10 * SOON, &mut connection).await;
+    assert!(waiting.is_err(), "{waiting:?}");
+    tokio::spawn(connection);
+    let mut got = 0;
+    while let Some(data) = in_time(body.data()).await {
+        let length = data.expect("no error").len();
+        got += length;
+        body.flow_control().release_capacity(length).expect("room");
+    }
+    assert_eq!(got, LARGE);
+    drop(sender);
     server.emptied().await;
 }
 
