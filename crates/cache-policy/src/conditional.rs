@@ -66,7 +66,12 @@ fn any_tag(request: &HeaderMap, name: &HeaderName, etag: Option<&[u8]>, matches:
 
 /// §8.8.3.2.
 pub(crate) fn strong_match(a: &[u8], b: &[u8]) -> bool {
-    a == b && !is_weak(a)
+    a == b && is_strong(a)
+}
+
+/// §8.8.3: a tag in quotes and nothing before them. What is no valid tag proves nothing of a body's bytes.
+pub(crate) fn is_strong(tag: &[u8]) -> bool {
+    matches!(tag, [b'"', .., b'"'])
 }
 
 /// §8.8.3.2. There are origins that send tags without quotes, and clients that take quotes away or put them: the same

@@ -105,6 +105,11 @@ impl ResponseDirectives {
         if self.s_maxage.is_some() { self.s_maxage } else { self.max_age }
     }
 
+    /// §3.5: may the response to a request with credentials be stored? Only what says so in as many words.
+    pub(crate) const fn share_authorized(&self) -> bool {
+        self.public || self.must_revalidate || self.s_maxage.is_some()
+    }
+
     /// Sets what stands without an argument; is it a directive of ours?
     pub(crate) fn set_flag(&mut self, name: &[u8]) -> bool {
         let flag = match name {

@@ -65,13 +65,17 @@ impl CacheKey {
     }
 }
 
-/// The digest of a QUERY's content, which names its response as its URI does, with the fields that say what it is.
+/// The digest of a QUERY's content, which names its response as its URI does, with all lines of the fields that say what
+/// it is.
 #[must_use]
 pub fn content_digest(request: &HeaderMap, content: &[u8]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-        let value = request.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        hasher.update(&(value.len() as u64).to_le_bytes()).update(value);
+        let lines = request.get_all(name);
+        hasher.update(&(lines.iter().count() as u64).to_le_bytes());
+        for line in lines.iter().map(HeaderValue::as_bytes) {
+            hasher.update(&(line.len() as u64).to_le_bytes()).update(line);
+        }
     }
     hasher.update(content);
     *hasher.finalize().as_bytes()

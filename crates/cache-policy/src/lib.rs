@@ -38,7 +38,7 @@ pub use self::methods::{is_cacheable, is_query, is_safe};
 pub use self::no_vary_search::NoVarySearch;
 pub use self::partial::{ContentRange, Parts, PartsAnswer, Pieces, may_combine, strong_etag};
 pub use self::range::{ByteRange, RangeSelection, select_range};
-pub use self::storing::{NoStoreReason, storable};
+pub use self::storing::{NoStoreReason, storable, updatable};
 pub use self::surrogate::write_surrogate_capability;
 pub use self::target::{Named, TargetUri};
 pub use self::validate::{HeadUpdate, head_update, write_validators};

@@ -35,9 +35,22 @@ impl NoVarySearch {
         (variance != Self::default()).then_some(variance)
     }
 
-    /// §6: a text that two queries share exactly where they are equivalent. It is one for keys: nobody shall be sent it.
+    /// §6: a text that two queries share exactly where this variance, which is part of it, makes them equivalent. What
+    /// another response of the same path calls equivalent has another text: neither stands for the other. It is one for
+    /// keys: nobody shall be sent it.
     #[must_use]
-    pub fn canonical_query(&self, query: Option<&str>) -> String {
+    pub fn equivalence(&self, query: Option<&str>) -> String {
+        let (kind, names) = match &self.params {
+            Params::Except(names) => ("except", names),
+            Params::Only(names) => ("only", names),
+        };
+        let order = if self.ordered { "ordered" } else { "any-order" };
+        // Neither an encoded name nor a canonical query has any of these separators.
+        let names = names.iter().map(|name| format!(",{}", utf8_percent_encode(name, NON_ALPHANUMERIC)));
+        format!("{order} {kind}{}?{}", names.collect::<String>(), self.canonical_query(query))
+    }
+
+    fn canonical_query(&self, query: Option<&str>) -> String {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let mut pairs: Vec<_> = pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -96,7 +109,11 @@ fn boolean(entry: &ListEntry) -> Option<bool> {
 
 fn names(list: &InnerList) -> Option<Vec<String>> {
     let name = |item: &BareItem| Some(decode(item.as_string()?.as_str()).into_owned());
-    list.items.iter().map(|item| name(&item.bare_item)).collect()
+    let mut names = list.items.iter().map(|item| name(&item.bare_item)).collect::<Option<Vec<_>>>()?;
+    // It is a set.
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
 }
 
 /// §5.3, and `application/x-www-form-urlencoded` of the URL standard: what is no UTF-8 is replaced.
@@ -132,6 +149,7 @@ mod tests {
         check("key-order", false, Params::Except(list(&[])));
         check("key-order=?1, unknown=5", false, Params::Except(list(&[])));
         check("params, key-order, except=(\"x\")", false, Params::Only(list(&["x"])));
+        check("params=(\"b\" \"a\" \"%62\")", true, Params::Except(list(&["a", "b"])));
         check("params=(\"%C3%A9+%E6%B0%97\")", true, Params::Except(list(&["é 気"])));
         for default in [
             "",
@@ -164,7 +182,7 @@ mod tests {
     fn equivalence() {
         let check = |field: &str, a: Option<&str>, b: Option<&str>, expected: bool| {
             let variance = parse(field).unwrap();
-            let same = variance.canonical_query(a) == variance.canonical_query(b);
+            let same = variance.equivalence(a) == variance.equivalence(b);
             assert_eq!(same, expected, "{field}: {a:?} and {b:?}");
         };
         let same = |a, b| check("key-order", Some(a), Some(b), true);
@@ -187,5 +205,31 @@ mod tests {
         check("params, except=(\"id\")", Some("id=1&x=2"), Some("y=1&id=1"), true);
         check("params, except=(\"id\")", Some("id=1"), Some("id=2"), false);
         check("params=(\"%C3%A9+%E6%B0%97\")", Some("é+気=2"), Some("%C3%A9%20気=3"), true);
+    }
+
+    /// What one response calls equivalent says nothing of what another one, of the same path, is stored for.
+    #[test]
+    fn variances_share_nothing() {
+        let fields = [
+            "params=(\"a\")",
+            "params=(\"c\")",
+            "params=(\"a\" \"c\")",
+            "params=(\"a,c\")",
+            "params=(\"a\"), key-order",
+            "params",
+            "params, except=(\"a\")",
+            "params, except=(\"a?\")",
+            "key-order",
+        ];
+        for query in [None, Some("a=1"), Some("b=1"), Some("a?=1&c=2")] {
+            let mut texts: Vec<_> = fields.iter().map(|field| parse(field).unwrap().equivalence(query)).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            assert_eq!(texts.len(), fields.len(), "{query:?}: {texts:?}");
+        }
+        assert_eq!(
+            parse("params=(\"b\" \"a\")").unwrap().equivalence(None),
+            parse("params=(\"a\" \"b\")").unwrap().equivalence(None)
+        );
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RANGE};
 use smallvec::SmallVec;
 
+use crate::conditional::{is_strong, strong_match};
 use crate::range::{ByteRange, if_range_holds, number, range_set};
 
 /// `Content-Range` of a 206 with one part (RFC 9110 §14.4).
@@ -88,6 +89,7 @@ impl Parts {
         for part in &self.parts {
             add(&mut parts, part);
         }
+        let parts = joined(parts);
         let complete = self.complete.or(newer.complete);
         let end = parts.last().map_or(0, Part::end);
         let fits = complete.is_none_or(|complete| end <= complete) && parts.len() <= MAX_PARTS;
@@ -174,13 +176,21 @@ impl Part {
     fn end(&self) -> u64 {
         self.first + self.bytes.len() as u64
     }
+
+    /// Of a piece of a part: with bytes of its own, for the whole part's would stay in memory that nobody counts.
+    fn cut_from(self, whole: &Self) -> Self {
+        if self.bytes.len() == whole.bytes.len() {
+            return self;
+        }
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
+    }
 }
 
 /// §3.4: may two partial responses with these headers be combined? Only under one strong validator.
 #[must_use]
 pub fn may_combine(one: &HeaderMap, other: &HeaderMap) -> bool {
     match (one.get(ETAG), other.get(ETAG)) {
-        (Some(a), Some(b)) => is_strong(a) && a == b,
+        (Some(a), Some(b)) => strong_match(a.as_bytes(), b.as_bytes()),
         _ => false,
     }
 }
@@ -188,11 +198,7 @@ pub fn may_combine(one: &HeaderMap, other: &HeaderMap) -> bool {
 /// The strong validator by which the rest of an incomplete response can be asked for.
 #[must_use]
 pub fn strong_etag(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(ETAG).filter(|etag| is_strong(etag))
-}
-
-fn is_strong(etag: &HeaderValue) -> bool {
-    etag.as_bytes().starts_with(b"\"")
+    headers.get(ETAG).filter(|etag| is_strong(etag.as_bytes()))
 }
 
 /// Adds what of `part` is not there yet.
@@ -204,7 +210,7 @@ fn add(parts: &mut Vec<Part>, part: &Part) {
         if rest.first < first {
             let before = usize::try_from(first - rest.first).unwrap_or(usize::MAX).min(rest.bytes.len());
             let bytes = rest.bytes.split_to(before);
-            parts.insert(at, Part { first: rest.first, bytes });
+            parts.insert(at, Part { first: rest.first, bytes }.cut_from(part));
             rest.first += before as u64;
             at += 1;
         }
@@ -216,9 +222,26 @@ fn add(parts: &mut Vec<Part>, part: &Part) {
         at += 1;
     }
     if !rest.bytes.is_empty() {
-        parts.push(rest);
+        parts.push(rest.cut_from(part));
     }
 }
+
+/// Parts that follow one another as one, while they are small: many of them would cost more than their bytes.
+fn joined(parts: Vec<Part>) -> Vec<Part> {
+    let mut all: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match all.last_mut() {
+            Some(last) if last.end() == part.first && last.bytes.len() + part.bytes.len() <= SMALL => {
+                last.bytes = [&*last.bytes, &*part.bytes].concat().into();
+            }
+            _ => all.push(part),
+        }
+    }
+    all
+}
+
+/// Parts together no longer than this become one.
+const SMALL: usize = 16 << 10;
 
 /// More parts of one representation are not combined.
 const MAX_PARTS: usize = 1024;

@@ -106,6 +106,37 @@ pub fn storable(
     Err(NoStoreReason::NoFreshness)
 }
 
+/// §3.2: may the fields of a 304, or of the response to a HEAD, be taken into what is stored for everyone? They are held
+/// against the rules by which a response is stored: what was said in answer to this request may be for its client alone.
+/// `merged` are the stored fields with the `fresh` ones taken in ([`StoredMeta::freshen`]).
+///
+/// # Errors
+/// The first reason against it.
+pub fn updatable(request: &HeaderMap, fresh: &HeaderMap, merged: &HeaderMap) -> Result<(), NoStoreReason> {
+    let (own, combined) = (ResponseDirectives::parse(fresh), ResponseDirectives::parse(merged));
+    if RequestDirectives::parse(request).no_store {
+        return Err(NoStoreReason::RequestNoStore);
+    }
+    // A targeted field that is stored does not speak for a response that comes without it and forbids.
+    for directives in [&own, &combined] {
+        if directives.no_store && !directives.must_understand {
+            return Err(NoStoreReason::NoStore);
+        }
+        if directives.private {
+            return Err(NoStoreReason::Private);
+        }
+    }
+    if is_authorized(request) && !combined.share_authorized() {
+        return Err(NoStoreReason::Authorization);
+    }
+    // A cookie is for everyone where the message that sets it says so, and not where an earlier one did.
+    let shares_cookie = own.public || own.lifetime().is_some();
+    if fresh.contains_key(SET_COOKIE) && !shares_cookie {
+        return Err(NoStoreReason::SetCookie);
+    }
+    refused_by_selection(merged)
+}
+
 /// RFC 9110 §9.3.3: of a `POST` only with explicit freshness, that is, with that of the response.
 fn refused_by_method(method: &Method, stated: Option<Stated>) -> Result<(), NoStoreReason> {
     let stored = *method == Method::GET || is_query(method) || (*method == Method::POST && stated.is_some());
@@ -127,9 +158,7 @@ fn refused_by_directives(
     if directives.private {
         return Err(NoStoreReason::Private);
     }
-    // §3.5: only what says in as many words that it may be shared.
-    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-    if is_authorized(request) && !shared {
+    if is_authorized(request) && !directives.share_authorized() {
         return Err(NoStoreReason::Authorization);
     }
     Ok(())
@@ -172,6 +201,11 @@ fn refused_by_fields(
         // RFC 9111 §7.3 leaves it to the origin; a cookie for everyone is so often a mistake that we want it said.
         return Err(NoStoreReason::SetCookie);
     }
+    refused_by_selection(headers)
+}
+
+/// What neither requests nor purges can select.
+fn refused_by_selection(headers: &HeaderMap) -> Result<(), NoStoreReason> {
     if varies_by_anything(headers) {
         return Err(NoStoreReason::VaryStar);
     }

@@ -6,6 +6,7 @@ use http::header::{
 };
 
 use crate::headers::strip_hop_by_hop;
+use crate::range::number;
 
 /// What the response to a HEAD makes of a stored response to a GET.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +26,17 @@ pub fn write_validators(request: &mut HeaderMap, stored: &HeaderMap) {
     }
 }
 
-/// §4.3.5: a HEAD was answered with 200. Is it of the stored response? Whatever both state has to be the same.
+/// §4.3.5: a HEAD was answered with 200. Is it of the stored response, whose body has `stored_length` bytes? Every
+/// validator that the answer has, and its length, have to be the stored one's: one that is new tells of something new.
 #[must_use]
-pub fn head_update(stored: &HeaderMap, head: &HeaderMap) -> HeadUpdate {
-    let same = [ETAG, LAST_MODIFIED, CONTENT_LENGTH].iter().all(|name| match (stored.get(name), head.get(name)) {
-        (Some(stored), Some(head)) => stored == head,
-        _ => true,
+pub fn head_update(stored: &HeaderMap, stored_length: u64, head: &HeaderMap) -> HeadUpdate {
+    let same_validators = [ETAG, LAST_MODIFIED].iter().all(|name| {
+        let (stored, head) = (stored.get_all(name), head.get_all(name));
+        head.iter().next().is_none() || head.iter().eq(stored.iter())
     });
-    if same { HeadUpdate::Update } else { HeadUpdate::Invalidate }
+    let mut lengths = head.get_all(CONTENT_LENGTH).iter();
+    let same_length = lengths.all(|length| length.to_str().ok().and_then(number) == Some(stored_length));
+    if same_validators && same_length { HeadUpdate::Update } else { HeadUpdate::Invalidate }
 }
 
 /// Can the response be validated?
@@ -98,13 +102,20 @@ mod tests {
     fn heads() {
         type Fields<'a> = &'a [(&'static str, &'a str)];
         let check = |stored: Fields<'_>, head: Fields<'_>, expected: HeadUpdate| {
-            assert_eq!(head_update(&headers(stored), &headers(head)), expected, "{stored:?} {head:?}");
+            assert_eq!(head_update(&headers(stored), 5, &headers(head)), expected, "{stored:?} {head:?}");
         };
         use HeadUpdate::{Invalidate, Update};
         let stored = [("etag", "\"a\""), ("last-modified", "x"), ("content-length", "5")];
         check(&stored, &stored, Update);
         check(&stored, &[], Update);
-        check(&[], &stored, Update);
+        check(&[], &[("content-length", "5")], Update);
+        check(&[], &[("content-length", "6")], Invalidate);
+        check(&stored, &[("content-length", "x")], Invalidate);
+        check(&stored, &[("content-length", "5"), ("content-length", "6")], Invalidate);
+        // One that the stored response lacks.
+        check(&[], &[("etag", "\"a\"")], Invalidate);
+        check(&[("etag", "\"a\"")], &[("etag", "\"a\""), ("last-modified", "x")], Invalidate);
+        check(&stored, &[("etag", "\"a\""), ("etag", "\"b\"")], Invalidate);
         check(&stored, &[("etag", "\"b\""), ("content-length", "5")], Invalidate);
         check(&stored, &[("last-modified", "y")], Invalidate);
         check(&stored, &[("etag", "\"a\""), ("content-length", "6")], Invalidate);

@@ -133,14 +133,26 @@ impl Marks {
         Local(self.local.load(Ordering::Acquire))
     }
 
-    /// Something has changed at its origin: what was fetched of it before is not served any more.
-    pub fn invalidate(&self, changed: &[Changed<'_>]) {
-        if changed.is_empty() {
-            return;
-        }
+    /// Something has changed at its origin: what was fetched of it before is not served any more. Gives the count of the
+    /// change.
+    pub fn invalidate(&self, changed: &[Changed<'_>]) -> Local {
         let mut inner = self.inner.write();
+        self.note(&mut inner, changed)
+    }
+
+    /// The same for one who brings something of this scope, fetched as of `since`, that its own change is not to reject.
+    /// `None` where something else has changed it since.
+    pub fn invalidate_but(&self, changed: &[Changed<'_>], scope: &Scope, since: Local) -> Option<Local> {
+        let mut inner = self.inner.write();
+        let untouched = !inner.local.concern(scope, since);
+        let local = self.note(&mut inner, changed);
+        untouched.then_some(local)
+    }
+
+    fn note(&self, inner: &mut Inner, changed: &[Changed<'_>]) -> Local {
         let count = inner.local.note(changed);
         self.local.store(count, Ordering::Release);
+        Local(count)
     }
 
     /// What the purges, and local invalidations, leave of content of this scope, fetched as of `as_of` and `local`.

@@ -59,6 +59,16 @@ impl Scope {
         self
     }
 
+    /// The same scope with the tags and groups of another one too.
+    #[must_use]
+    pub fn united(mut self, other: &Self) -> Self {
+        let tags = other.tags.iter().filter(|tag| !self.tags.contains(tag)).copied();
+        self.tags = self.tags.iter().copied().chain(tags).collect();
+        let groups = other.groups.iter().filter(|group| !self.groups.contains(group)).copied();
+        self.groups = self.groups.iter().copied().chain(groups).collect();
+        self
+    }
+
     /// The same scope for a response that answers several queries of its path: a purge of any one of them selects it.
     #[must_use]
     pub fn of_several_queries(mut self) -> Self {

@@ -86,7 +86,8 @@ fn is_plain(headers: &HeaderMap) -> bool {
     !SELECTIVE.iter().any(|name| headers.contains_key(name))
 }
 
-fn whole(method: &Method, head: &StoredResponse, source: Source, now: Timestamp) -> Response<Body> {
+/// The whole of a response.
+pub(crate) fn whole(method: &Method, head: &StoredResponse, source: Source, now: Timestamp) -> Response<Body> {
     let body = match source {
         _ if *method == Method::HEAD => Body::empty(),
         Source::Whole(bytes) => Body::full(bytes),

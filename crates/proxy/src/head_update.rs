@@ -7,11 +7,12 @@ use holm_cache_policy::{CacheKey, HeadUpdate, head_update, write_validators};
 use holm_transport::body::Body;
 use http::{Method, Request, StatusCode};
 
+use crate::answer::{self, Source};
 use crate::fill::{StaleObject, can_be_confirmed, filling_head};
 use crate::hop::{Answer, HopError};
 use crate::node::{Node, Reply, Target, now};
 use crate::report::Report;
-use crate::storing::Storing;
+use crate::storing::{Renewed, Storing};
 
 impl Node {
     /// Asks for the head of a response whose stored copy has to be confirmed: no body need come for that.
@@ -23,6 +24,7 @@ impl Node {
         stale: StaleObject,
         report: Report,
     ) -> Reply {
+        let _underway = self.underway.enter(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let mut head = filling_head(&request);
@@ -48,16 +50,27 @@ impl Node {
             let error = HopError::of_origin(status);
             return self.answer_failure(&request, &error, Some(&stale), report, as_of);
         }
+        let length = stale.0.body().len() as u64;
         let updates = match status {
             StatusCode::NOT_MODIFIED => confirmable,
-            StatusCode::OK => confirmable && head_update(&stale.1.headers, response.headers()) == HeadUpdate::Update,
+            StatusCode::OK => {
+                confirmable && head_update(&stale.1.headers, length, response.headers()) == HeadUpdate::Update
+            }
             _ => false,
         };
         let report = report.fwd_status(status);
         if updates {
-            let renewed = storing.renew(key, &stale, response.headers(), as_of, times);
-            if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {
-                return reply;
+            match storing.renew(key, &stale, response.headers(), as_of, times) {
+                Renewed::Shared(renewed) => {
+                    if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {
+                        return reply;
+                    }
+                }
+                Renewed::Private(head, reason) => {
+                    let source = Source::Whole(stale.0.body().clone());
+                    let response = answer::from_stored(&request, &head, source, now());
+                    return Reply::new(response, report.with_cause(reason.as_str()), as_of);
+                }
             }
         } else if status == StatusCode::OK {
             // It is another representation than the stored one.

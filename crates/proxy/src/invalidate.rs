@@ -1,6 +1,6 @@
 //! Invalidation: what a success of an unsafe method has changed is not served any more. RFC 9111 §4.4, RFC 9875 §3.
 
-use holm_cache_policy::{TargetUri, invalidated_beside, invalidated_groups, invalidates};
+use holm_cache_policy::{Named, TargetUri, invalidated_beside, invalidated_groups, invalidates};
 use holm_cache_store::Changed;
 use holm_model::manifest::{KeyRule, QueryRule};
 use http::{HeaderMap, Request, StatusCode};
@@ -8,39 +8,69 @@ use smallvec::SmallVec;
 
 use crate::node::{Node, Target, origin, path_key};
 use crate::stored::Aside;
+use crate::storing::Storing;
+
+/// What a response has changed, as the marks are told of it.
+struct Changes {
+    url: bool,
+    beside: SmallVec<[Named; 2]>,
+    groups: SmallVec<[String; 4]>,
+    origin: String,
+}
 
 impl Node {
-    /// Takes note of what the response to a request (whose body is gone) has changed.
+    /// Takes note of what the response to a request (whose body is gone) has changed. What `storing` is to store of the
+    /// same response is not concerned by that, only by what others change; `false` where they have already.
     pub(crate) fn invalidate(
+        &self,
+        target: &Target<'_>,
+        request: &Request<()>,
+        (status, response): (StatusCode, &HeaderMap),
+        storing: Option<&mut Storing>,
+    ) -> bool {
+        let Some(changes) = self.changes(target, request, status, response, storing.is_some()) else {
+            return storing.is_none_or(|storing| storing.is_untouched());
+        };
+        let (site, host, uri) = (target.site.name(), target.authority.host(), request.uri());
+        let url = Changed::Url { site, host, path: uri.path(), query: uri.query() };
+        let beside = changes.beside.iter().map(|named| {
+            let (path, query) = (&*named.path, named.query.as_deref());
+            Changed::Url { site, host, path, query }
+        });
+        let groups = changes.groups.iter().map(|group| Changed::Group { site, origin: &changes.origin, group });
+        let changed: SmallVec<[Changed<'_>; 4]> =
+            changes.url.then_some(url).into_iter().chain(beside).chain(groups).collect();
+        match storing {
+            Some(storing) => storing.change(&changed),
+            None => {
+                self.marks.invalidate(&changed);
+                true
+            }
+        }
+    }
+
+    fn changes(
         &self,
         target: &Target<'_>,
         request: &Request<()>,
         status: StatusCode,
         response: &HeaderMap,
-    ) {
+        posted: bool,
+    ) -> Option<Changes> {
         let groups = invalidated_groups(request.method(), response);
         let changes = invalidates(request.method(), status);
-        if !changes && groups.is_empty() {
-            return;
-        }
-        let (site, host) = (target.site.name(), target.authority.host());
-        let (uri, origin) = (request.uri(), origin(target.scheme, target.authority));
         let beside = if changes { invalidated_beside(&target.uri(request), response) } else { SmallVec::new() };
-        let mut changed: SmallVec<[Changed<'_>; 4]> = SmallVec::new();
-        if changes && self.may_hold(target, request) {
-            changed.push(Changed::Url { site, host, path: uri.path(), query: uri.query() });
-        }
-        changed.extend(beside.iter().map(|named| {
-            let (path, query) = (&*named.path, named.query.as_deref());
-            Changed::Url { site, host, path, query }
-        }));
-        changed.extend(groups.iter().map(|group| Changed::Group { site, origin: &origin, group }));
-        self.marks.invalidate(&changed);
+        let url = changes && self.may_hold(target, request, posted);
+        // Groups are those of the origin in whose name their members were fetched.
+        let named = target.for_storing();
+        let origin = origin(named.scheme, named.authority);
+        (url || !beside.is_empty() || !groups.is_empty()).then_some(Changes { url, beside, groups, origin })
     }
 
     /// Can something of this URL be stored, or be on its way? Most of what is posted to is never stored: it need not be
-    /// remembered.
-    fn may_hold(&self, target: &Target<'_>, request: &Request<()>) -> bool {
+    /// remembered. `posted`: this request is itself among those under way. What is on its way is asked for first: it may be
+    /// stored meanwhile, but not the other way round.
+    fn may_hold(&self, target: &Target<'_>, request: &Request<()>, posted: bool) -> bool {
         let KeyRule { query, sort, headers, cookies, share_hosts: _ } = &target.route.rule.key;
         let one_key = *query == QueryRule::All && !sort && headers.is_empty() && cookies.is_empty();
         if !one_key {
@@ -48,11 +78,12 @@ impl Node {
         }
         let target = target.for_storing();
         let key = target.key(request);
-        self.memory.contains(key.0)
-            || self.memory.contains(Aside::Parts.of(key))
+        self.fills.concern(key.0)
+            || self.underway.count(key) > usize::from(posted)
             || self.traces.has(key)
             || self.traces.has(path_key(&target.key_input(request)))
-            || self.fills.concern(key.0)
+            || self.memory.contains(key.0)
+            || self.memory.contains(Aside::Parts.of(key))
     }
 }
 

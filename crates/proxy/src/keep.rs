@@ -53,7 +53,7 @@ struct Collecting {
 
 impl Kept {
     fn take(&mut self, data: &Bytes) {
-        let Some(collecting) = &mut self.collecting else { return };
+        let Some(collecting) = self.collecting.as_mut().filter(|_| !data.is_empty()) else { return };
         let fits = collecting.charge.held() + data.len() as u64 <= collecting.limit;
         if !fits || !collecting.charge.add(data.len() as u64) {
             self.collecting = None;

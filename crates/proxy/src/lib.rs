@@ -33,6 +33,7 @@ mod stored;
 mod storing;
 mod traces;
 mod tunnel;
+mod underway;
 mod variants;
 
 pub use holm_cache_policy::{Explanation, KeyPart};

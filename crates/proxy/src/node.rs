@@ -30,6 +30,7 @@ use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
+use crate::underway::Underway;
 
 /// A cached response with its body.
 pub(crate) type CachedObject = Arc<Object<Stored>>;
@@ -45,6 +46,8 @@ pub struct Node {
     pub(crate) fills: Arc<FillTable>,
     /// Where a URL's own key and the fills do not tell that something of it may be here.
     pub(crate) traces: Traces,
+    /// Requests that may store something without being fills.
+    pub(crate) underway: Arc<Underway>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -125,6 +128,7 @@ impl Node {
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
             traces: Traces::new(),
+            underway: Underway::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
@@ -293,7 +297,7 @@ pub(crate) fn path_key(input: &KeyInput<'_>) -> CacheKey {
 
 /// The key of every URL with a query that is equivalent (`No-Vary-Search`).
 pub(crate) fn equivalent_key(input: &KeyInput<'_>, variance: &NoVarySearch) -> CacheKey {
-    let common = variance.canonical_query(input.query);
+    let common = variance.equivalence(input.query);
     CacheKey(Aside::Equivalent.of(CacheKey::primary(&KeyInput { query: Some(&common), ..*input })))
 }
 

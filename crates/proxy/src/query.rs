@@ -39,7 +39,9 @@ async fn held(mut body: Body) -> Result<Bytes, Body> {
         // Trailers of a request say nothing that a key could hold.
         let Ok(data) = frame.into_data() else { continue };
         length += data.len() as u64;
-        chunks.push(data);
+        if !data.is_empty() {
+            chunks.push(data);
+        }
         if length > MAX_QUERY_CONTENT.get() {
             return Err(pieces::before(chunks, body));
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use holm_cache_policy::NoStoreReason;
 use holm_transport::body::Body;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use crate::hop::Answer;
 use crate::keep;
@@ -20,7 +21,7 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
-        self.traces.leave(target.key(&request));
+        let underway = self.underway.enter(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let alone = self.hear_alone(target, &mut request);
@@ -35,21 +36,28 @@ impl Node {
         let (parts, body) = response.into_parts();
         let received =
             Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
-        match storing.accept(received) {
-            Ok(storable) => {
-                let meta = storable.head.meta.clone();
-                let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
-                let store = move |chunks: &[Bytes]| match &part {
-                    Some(fields) => storing.store_part(storable, fields, join(chunks)),
-                    // Not every origin serves ranges, and an error has none.
-                    None => storing.store(storable, join(chunks)),
-                };
-                let response = http::Response::from_parts(parts, keep::collected(self, body, store));
-                Reply::new(response, report.stored(&meta), as_of)
-            }
+        // An error is about these ranges or conditions, not about what others ask for.
+        let accepted = match parts.status {
+            StatusCode::PARTIAL_CONTENT | StatusCode::OK => storing.accept(received),
+            _ => Err(NoStoreReason::Status),
+        };
+        let storable = match accepted {
+            Ok(storable) => storable,
             Err(reason) => {
-                Reply::new(http::Response::from_parts(parts, body), report.with_cause(reason.as_str()), as_of)
+                let report = report.with_cause(reason.as_str());
+                return Reply::new(Response::from_parts(parts, body), report, as_of);
             }
-        }
+        };
+        let report = report.stored(&storable.head.meta);
+        let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
+        let store = move |chunks: &[Bytes]| {
+            match &part {
+                Some(fields) => storing.store_part(storable, fields, join(chunks)),
+                // Not every origin serves ranges.
+                None => storing.store(storable, join(chunks)),
+            }
+            drop(underway);
+        };
+        Reply::new(Response::from_parts(parts, keep::collected(self, body, store)), report, as_of)
     }
 }

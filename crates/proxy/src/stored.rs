@@ -26,19 +26,20 @@ pub(crate) enum Stored {
     EarlyHints(HeaderMap),
 }
 
-/// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there.
+/// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there. A bit
+/// for each, so that what stands beside something that stands aside has a key of its own too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aside {
     /// [`Stored::Parts`].
-    Parts = 1,
+    Parts = 1 << 0,
     /// [`Stored::Unstorable`].
-    Unstorable = 2,
+    Unstorable = 1 << 1,
     /// [`Stored::Queries`], beside the key of the path.
-    Queries = 3,
+    Queries = 1 << 2,
     /// [`Stored::EarlyHints`].
-    Hints = 5,
+    Hints = 1 << 3,
     /// A response to all queries that are equivalent, beside the key of their common form.
-    Equivalent = 4,
+    Equivalent = 1 << 4,
 }
 
 impl Aside {

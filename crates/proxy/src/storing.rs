@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
-    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, VarySpec, VaryValues, cache_groups,
-    extract_tags, may_combine, storable, strip_for_client,
+    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, VarySpec, VaryValues,
+    cache_groups, extract_tags, may_combine, storable, strip_for_client,
 };
-use holm_cache_store::{FillGuard, Local, Object, Scope, Standing};
+use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, Request, StatusCode};
+use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, Method, Request, StatusCode};
 use tracing::debug;
 
 use crate::address::Authority;
@@ -31,6 +31,8 @@ pub(crate) struct Storing {
     guard: FillGuard,
     /// The seq that a fetch which began then is good for.
     begun_at: Seq,
+    /// The local invalidations that it began after.
+    begun_local: Local,
     /// The client's request, without its body.
     asked: Request<()>,
     place: Place,
@@ -48,12 +50,22 @@ struct Place {
     content_digest: Option<[u8; 32]>,
 }
 
+/// What becomes of a stored response that was confirmed, or whose fields were renewed.
+pub(crate) enum Renewed {
+    /// It is stored again, for everyone.
+    Shared(CachedObject),
+    /// What it says now is for the one who asked alone.
+    Private(StoredResponse, NoStoreReason),
+}
+
 /// A response that will be stored, before its body is here.
 pub(crate) struct Storable {
     pub(crate) head: Arc<StoredResponse>,
     pub(crate) scope: Scope,
     pub(crate) as_of: Seq,
     key: CacheKey,
+    /// The key of its URL.
+    primary: CacheKey,
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -73,8 +85,10 @@ impl Storing {
         if target.content_digest.is_some() {
             node.traces.leave(Target { content_digest: None, ..*target }.key(request));
         }
+        let guard = node.marks.begin_fill();
         Self {
-            guard: node.marks.begin_fill(),
+            begun_local: guard.begun_local(),
+            guard,
             begun_at: node.begin_seq(target),
             asked: shadow(request),
             place: Place {
@@ -92,7 +106,22 @@ impl Storing {
 
     /// The count of local invalidations when the fetch began.
     pub(crate) const fn begun_local(&self) -> Local {
-        self.guard.begun_local()
+        self.begun_local
+    }
+
+    /// Notes what the response that is to be stored has changed itself. `false` where others have changed its URL since the
+    /// fetch began.
+    pub(crate) fn change(&mut self, changed: &[Changed<'_>]) -> bool {
+        match self.node.marks.invalidate_but(changed, &self.scope, self.begun_local) {
+            Some(own) => self.begun_local = own,
+            None => return false,
+        }
+        true
+    }
+
+    /// Has nothing changed its URL since the fetch began?
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.node.marks.standing(&self.scope, self.begun_at, self.begun_local) != Standing::Hard
     }
 
     /// May the response be stored? Its head is then made ready for everyone.
@@ -100,9 +129,13 @@ impl Storing {
     /// # Errors
     /// The first reason against it.
     pub(crate) fn accept(&self, received: Received<'_>) -> Result<Storable, NoStoreReason> {
+        self.accept_as(self.asked.method(), received)
+    }
+
+    fn accept_as(&self, method: &Method, received: Received<'_>) -> Result<Storable, NoStoreReason> {
         let Received { status, headers, length, times, as_of } = received;
         let request = self.asked.headers();
-        let meta = storable(self.asked.method(), request, status, headers, &self.rule, times)?;
+        let meta = storable(method, request, status, headers, &self.rule, times)?;
         if length.is_some_and(|length| length > self.node.max_object) {
             return Err(NoStoreReason::TooLarge);
         }
@@ -121,13 +154,14 @@ impl Storing {
         let mut headers = headers.clone();
         self.clean(&mut headers);
         let head = StoredResponse { status, headers, meta, vary };
-        Ok(Storable { head: Arc::new(head), scope, as_of, key })
+        Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
 
     /// The key of the response's URL and what purges select it by. One that says which parts of the query say nothing
     /// stands for all equivalent queries, where the route has no rule of its own.
     fn url_key(&self, response: &HeaderMap) -> (CacheKey, Scope) {
         let whole_query = self.rule.key.query == QueryRule::All && !self.rule.key.sort;
+        let whole_query = whole_query && self.place.content_digest.is_none();
         let Some(variance) = NoVarySearch::of(response).filter(|_| whole_query) else {
             return (self.primary, self.scope.clone());
         };
@@ -153,10 +187,14 @@ impl Storing {
 
     /// Stores a response with its whole body.
     pub(crate) fn store(&self, storable: Storable, bytes: Bytes) {
-        let Storable { head, scope, as_of, key } = storable;
+        let Storable { head, scope, as_of, key, primary } = storable;
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
+        }
+        if primary != self.primary {
+            // What stood for this query alone would hide the one that stands for all equivalent ones.
+            self.node.memory.remove(self.primary.0);
         }
         // Parts of a response are of no use beside the whole.
         self.node.memory.remove(Aside::Parts.of(key));
@@ -165,27 +203,32 @@ impl Storing {
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
     pub(crate) fn store_part(&self, storable: Storable, fields: &HeaderMap, bytes: Bytes) {
-        let Storable { head, scope, as_of, key } = storable;
+        let Storable { head, scope, as_of, key, primary } = storable;
         let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
         let place = Aside::Parts.of(key);
+        if key != self.primary {
+            // The URL's own key does not lead there.
+            self.node.traces.leave(self.primary);
+        }
+        // The next tier may know of purges that the others have not been held against yet.
+        let applied = self.node.marks.applied();
         let known = self.node.memory.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        let (mut parts, mut as_of) = (part, as_of);
+        let (mut parts, mut scope, mut as_of) = (part, scope, as_of);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers, &head.headers)
             && let Some(combined) = stored.parts.with(&parts)
             && combined.held() <= self.node.max_object
         {
-            // Parts are as old as the oldest of them.
-            (parts, as_of) = (combined, as_of.min(known.as_of()));
+            (parts, scope, as_of) = (combined, scope.united(known.scope()), as_of.min(applied));
         }
         let mut headers = head.headers.clone();
         headers.remove(CONTENT_RANGE);
         let head = StoredResponse { status: head.status, headers, meta: head.meta.clone(), vary: head.vary.clone() };
         match parts.whole() {
-            Some(pieces) => self.promote(key, head, &pieces, scope, as_of),
+            Some(pieces) => self.promote((key, primary), head, &pieces, scope, as_of),
             None => {
                 let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
                 self.insert(place, stored, Bytes::new(), scope, as_of);
@@ -194,14 +237,22 @@ impl Storing {
     }
 
     /// Parts that make a whole are one response (RFC 9111 §3.4).
-    fn promote(&self, key: CacheKey, mut head: StoredResponse, pieces: &[Bytes], scope: Scope, as_of: Seq) {
+    fn promote(
+        &self,
+        (key, primary): (CacheKey, CacheKey),
+        mut head: StoredResponse,
+        pieces: &[Bytes],
+        scope: Scope,
+        as_of: Seq,
+    ) {
         let whole = join(pieces);
         head.status = StatusCode::OK;
         head.headers.insert(CONTENT_LENGTH, whole.len().into());
-        self.store(Storable { head: Arc::new(head), scope, as_of, key }, whole);
+        self.store(Storable { head: Arc::new(head), scope, as_of, key, primary }, whole);
     }
 
-    /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4).
+    /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4). What it says
+    /// then has to pass every rule for storing, and may select it by other fields: a 304 can bring what is for one client.
     pub(crate) fn renew(
         &self,
         key: CacheKey,
@@ -209,17 +260,43 @@ impl Storing {
         fresh: &HeaderMap,
         as_of: Seq,
         times: FetchTimes,
-    ) -> CachedObject {
+    ) -> Renewed {
         let mut headers = stale.headers.clone();
         let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
-        let tags = extract_tags(fresh);
-        let scope = if tags.is_empty() { object.scope().clone() } else { object.scope().with_tags(&tags) };
-        let scope = if cache_groups(fresh).is_empty() { scope } else { self.described(scope, fresh) };
-        self.clean(&mut headers);
-        let head = StoredResponse { status: stale.status, headers, meta, vary: stale.vary.clone() };
+        if !fresh.contains_key(AGE) {
+            headers.remove(AGE);
+        }
         // The next tier may know of purges that this body has not been held against yet.
         let as_of = as_of.min(self.begun_at);
-        self.insert(key.0, Stored::Response(Arc::new(head)), object.body().clone(), scope, as_of)
+        let length = Some(object.body().len() as u64);
+        match self.accept_as(&Method::GET, Received { status: stale.status, headers: &headers, length, times, as_of }) {
+            Ok(storable) => {
+                if storable.key != key {
+                    self.node.memory.remove(key.0);
+                }
+                let scope = self.redescribed(object.scope(), fresh);
+                let stored = Stored::Response(storable.head);
+                Renewed::Shared(self.insert(storable.key.0, stored, object.body().clone(), scope, as_of))
+            }
+            Err(reason) => {
+                if !reason.is_of_request() {
+                    self.node.memory.remove(key.0);
+                }
+                self.clean(&mut headers);
+                Renewed::Private(StoredResponse { status: stale.status, headers, meta, vary: None }, reason)
+            }
+        }
+    }
+
+    /// The scope with the tags and groups that a 304 states; without any, the stored ones stay.
+    fn redescribed(&self, scope: &Scope, fresh: &HeaderMap) -> Scope {
+        let (tags, groups) = (extract_tags(fresh), cache_groups(fresh));
+        let scope = if tags.is_empty() { scope.clone() } else { scope.with_tags(&tags) };
+        if groups.is_empty() {
+            return scope;
+        }
+        let Place { scheme, authority, .. } = &self.place;
+        scope.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
     }
 
     /// Requests for this URL do not queue for one another for a while.
@@ -232,7 +309,9 @@ impl Storing {
     /// success came without any.
     pub(crate) fn settle_hints(&self, hints: Option<HeaderMap>, status: StatusCode) {
         // What was said to someone in particular is for no one else.
-        if !self.rule.early_hints || self.asked.headers().contains_key(AUTHORIZATION) {
+        let headers = self.asked.headers();
+        let personal = headers.contains_key(AUTHORIZATION) || RequestDirectives::parse(headers).no_store();
+        if !self.rule.early_hints || personal {
             return;
         }
         let place = Aside::Hints.of(self.primary);
@@ -281,7 +360,7 @@ impl Storing {
     }
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
-        let object = Arc::new(Object::new(stored, body, scope, as_of, self.guard.begun_local()));
+        let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
         // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
         if self.node.marks.standing_of(&object) != Standing::Hard {
             let stored = self.node.memory.insert(key, Arc::clone(&object), weight(&object), &self.guard);
@@ -333,7 +412,8 @@ fn weight(object: &Object<Stored>) -> u32 {
         Stored::Parts(stored) => {
             size(&stored.head.headers) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
         }
-        Stored::Variants(_) | Stored::Queries(_) | Stored::Unstorable { .. } => 0,
+        Stored::Variants(_) | Stored::Queries(_) => LIST_BYTES,
+        Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
 }
@@ -344,3 +424,6 @@ const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
 const ENTRY_BYTES: usize = 512;
+
+/// What a list of variants, or of parameters, costs at most or nearly.
+const LIST_BYTES: usize = 8 << 10;

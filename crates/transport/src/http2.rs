@@ -7,7 +7,7 @@ mod transmit;
 
 pub(crate) use self::pings::{Heard, Listening, Pings, Silent};
 pub(crate) use self::receive::{Hold, received_body};
-pub(crate) use self::transmit::{SendFailure, send_body};
+pub(crate) use self::transmit::{Piece, SendFailure, send_body};
 
 #[cfg(test)]
 mod tests;

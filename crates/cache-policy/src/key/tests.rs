@@ -282,3 +282,25 @@ fn keys_are_explained() {
         ],
     );
 }
+
+/// What the origin may read of a QUERY's content enters, all lines of it.
+#[test]
+fn contents() {
+    type Fields<'a> = &'a [(&'static str, &'a str)];
+    let check = |one: (Fields<'_>, &str), other: (Fields<'_>, &str)| {
+        let digest = |(fields, content): (Fields<'_>, &str)| {
+            super::content_digest(&crate::testing::headers(fields), content.as_bytes())
+        };
+        assert_ne!(digest(one), digest(other), "{one:?} {other:?}");
+    };
+    check((&[], "a"), (&[], "b"));
+    check((&[("content-type", "a")], ""), (&[], ""));
+    check((&[("content-type", "a")], ""), (&[("content-encoding", "a")], ""));
+    check((&[("content-type", "a"), ("content-type", "b")], ""), (&[("content-type", "a")], ""));
+    check((&[("content-type", "a"), ("content-type", "b")], ""), (&[("content-type", "a"), ("content-type", "c")], ""));
+    check((&[("content-type", "")], ""), (&[], ""));
+    check(
+        (&[("content-encoding", "x"), ("content-encoding", "y")], ""),
+        (&[("content-encoding", "x"), ("content-language", "y")], ""),
+    );
+}

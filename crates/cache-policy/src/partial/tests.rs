@@ -107,6 +107,9 @@ fn rfc9111_3_4_only_one_strong_validator_combines() {
     check(Some("W/\"a\""), Some("W/\"a\""), false);
     check(None, None, false);
     check(Some("\"a\""), None, false);
+    check(Some("a"), Some("a"), false);
+    check(Some("\"a"), Some("\"a"), false);
+    check(Some("w/\"a\""), Some("w/\"a\""), false);
 }
 
 #[test]
@@ -115,6 +118,38 @@ fn what_cannot_be_of_one_representation_is_not_combined() {
     assert!(one.with(&stored("bytes=5-9", "bytes 5-9/11", "56789").unwrap()).is_none());
     let open = stored("bytes=9-10", "bytes 9-10/*", "ab").unwrap();
     assert!(one.with(&open).is_none(), "past the end");
+}
+
+fn part(range: &str, bytes: &Bytes) -> Parts {
+    Parts::of(&HeaderMap::new(), &headers(&[("content-range", range)]), bytes.clone()).unwrap()
+}
+
+/// What `held` counts is what stays in memory.
+#[test]
+fn a_piece_of_a_part_does_not_keep_all_of_it() {
+    let old = Bytes::from(vec![1; 3 * SMALL]);
+    let new = Bytes::from(vec![2; SMALL]);
+    let last = 3 * SMALL - 1;
+    let parts = part(&format!("bytes 0-{last}/*"), &old)
+        .with(&part(&format!("bytes {SMALL}-{}/*", 2 * SMALL - 1), &new))
+        .unwrap();
+    assert_eq!(parts.parts.iter().map(|part| part.bytes.len()).collect::<Vec<_>>(), [SMALL; 3]);
+    for part in &parts.parts {
+        assert!(!old.as_ptr_range().contains(&part.bytes.as_ptr()), "at {}", part.first);
+    }
+    assert!(new.as_ptr_range().contains(&parts.parts[1].bytes.as_ptr()), "what is whole is not copied");
+}
+
+#[test]
+fn small_parts_that_follow_one_another_become_one() {
+    let one = Bytes::from_static(b"x");
+    let mut parts = part("bytes 0-0/*", &one);
+    for at in 1..2000 {
+        parts = parts.with(&part(&format!("bytes {at}-{at}/*"), &one)).unwrap();
+    }
+    assert_eq!((parts.parts.len(), parts.held()), (1, 2000));
+    let apart = parts.with(&part("bytes 3000-3000/*", &one)).unwrap();
+    assert_eq!(apart.parts.len(), 2);
 }
 
 proptest! {

@@ -172,3 +172,39 @@ fn what_a_route_cannot_allow() {
     check(&[], 200, &[("vary", "*")], Err(VaryStar));
     check(&[], 500, &[("set-cookie", "a=b")], Err(SetCookie));
 }
+
+/// §3.2: a 304, or the response to a HEAD, is held against the same rules.
+#[test]
+fn updates() {
+    let check = |request: Fields<'_>, stored: Fields<'_>, fresh: Fields<'_>, expected: Result<(), NoStoreReason>| {
+        let (mut merged, fresh) = (headers(stored), headers(fresh));
+        crate::validate::update_stored(&mut merged, &fresh);
+        assert_eq!(updatable(&headers(request), &fresh, &merged), expected, "{request:?} {stored:?} {fresh:?}");
+    };
+    use NoStoreReason::{Authorization, NoStore, Private, RequestNoStore, SetCookie, Tags, VaryStar};
+    check(&[], &[FRESH], &[], Ok(()));
+    check(&[], &[FRESH], &[(CC, "no-cache")], Ok(()));
+    check(&[(CC, "no-store")], &[FRESH], &[], Err(RequestNoStore));
+    check(&[], &[FRESH], &[(CC, "no-store")], Err(NoStore));
+    check(&[], &[FRESH], &[(CC, "no-store, must-understand")], Ok(()));
+    check(&[], &[FRESH], &[(CC, "private")], Err(Private));
+    check(&[], &[FRESH], &[("cdn-cache-control", "private")], Err(Private));
+    check(&[], &[("cdn-cache-control", "max-age=5")], &[(CC, "no-store")], Err(NoStore));
+    check(&[], &[("cdn-cache-control", "max-age=5")], &[(CC, "no-store"), ("cdn-cache-control", "max-age=9")], Ok(()));
+    // §3.5: what is then stored has to say it.
+    let bearer = [("authorization", "x")];
+    check(&bearer, &[FRESH], &[], Err(Authorization));
+    check(&bearer, &[(CC, "public")], &[], Ok(()));
+    check(&bearer, &[(CC, "public")], &[FRESH], Err(Authorization));
+    check(&bearer, &[FRESH], &[(CC, "s-maxage=5")], Ok(()));
+    check(&bearer, &[FRESH], &[(CC, "must-revalidate")], Ok(()));
+    let cookie = ("set-cookie", "a=b");
+    check(&[], &[FRESH], &[cookie], Err(SetCookie));
+    check(&[], &[(CC, "public")], &[cookie, (CC, "no-cache")], Err(SetCookie));
+    check(&[], &[FRESH, cookie], &[FRESH], Ok(()));
+    check(&[], &[FRESH], &[cookie, FRESH], Ok(()));
+    check(&[], &[FRESH], &[cookie, (CC, "public")], Ok(()));
+    check(&[], &[FRESH], &[("vary", "*")], Err(VaryStar));
+    let many = (0..=MAX_TAGS).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
+    check(&[], &[FRESH], &[("cache-groups", &many)], Err(Tags));
+}

@@ -15,11 +15,12 @@ use tracing::debug;
 use super::buffer::{FillWriter, PushError, fill_buffer};
 use super::table::{Phase, Streaming, Ticket};
 use super::{Basis, Begun, Private, can_be_confirmed, filling_head};
+use crate::answer::{self, Source};
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Target, now};
 use crate::pieces;
 use crate::stored::StoredParts;
-use crate::storing::{Received, Storable, Storing, join, shadow};
+use crate::storing::{Received, Renewed, Storable, Storing, join, shadow};
 
 /// A fetch that is about to begin.
 pub(crate) struct Fetch {
@@ -136,8 +137,16 @@ impl Fetch {
                 return self.ticket.fill.set(Phase::Failed(error));
             }
             if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
-                let renewed = self.storing.renew(CacheKey(self.ticket.key()), stale, response.headers(), as_of, times);
-                return self.ticket.fill.set(Phase::Refreshed(renewed));
+                let key = CacheKey(self.ticket.key());
+                match self.storing.renew(key, stale, response.headers(), as_of, times) {
+                    Renewed::Shared(renewed) => return self.ticket.fill.set(Phase::Refreshed(renewed)),
+                    Renewed::Private(head, reason) => {
+                        let source = Source::Whole(stale.0.body().clone());
+                        let response = answer::whole(&Method::GET, &head, source, now());
+                        let private = Private { response, as_of, reason: reason.as_str() };
+                        return self.release(reason, private, beginner);
+                    }
+                }
             }
             if status.is_server_error() && self.node.bridges_error(&self.head.headers, stale) {
                 return self.ticket.fill.set(Phase::Failed(HopError::of_origin(status)));
@@ -151,7 +160,12 @@ impl Fetch {
             _ => self.storing.accept(received),
         };
         match accepted {
-            Ok(storable) => self.stream(storable, response.into_body(), beginner).await,
+            Ok(mut storable) => {
+                if let Basis::Parts(object, _) = &self.basis {
+                    storable.scope = storable.scope.united(object.scope());
+                }
+                self.stream(storable, response.into_body(), beginner).await;
+            }
             Err(reason) => self.release(reason, Private { response, as_of, reason: reason.as_str() }, beginner),
         }
     }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, poll_fn, select};
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -23,16 +22,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::error::{ClientError, ClientErrorKind};
 use crate::body::{Body, BodyError, Side};
 use crate::fields;
-use crate::http2::{Hold, Listening, Pings, SendFailure, received_body, send_body};
+use crate::http2::{Hold, Listening, Piece, Pings, SendFailure, received_body, send_body};
 use crate::interim::Hearing;
 
 /// An HTTP/2 connection; clones share it, and it closes when the last clone and the last body from it are gone.
 #[derive(Clone)]
 pub struct Http2 {
     /// One at a time opens a stream: where the peer allows no more of them, the others wait here, unsent.
-    sender: Arc<Mutex<SendRequest<Bytes>>>,
+    sender: Arc<Mutex<SendRequest<Piece<()>>>>,
     /// For a look at the connection's state.
-    probe: SendRequest<Bytes>,
+    probe: SendRequest<Piece<()>>,
     link: Arc<Link>,
 }
 
@@ -117,9 +116,9 @@ impl Http2 {
             return Err(ClientError::unsent(self.closed(), error).with_request(request));
         }
         let (mut parts, body) = request.into_parts();
-        fields::prepare(&mut parts.headers, body.exact_len())
+        let length = fields::prepare(&mut parts.headers, body.exact_len())
             .map_err(|_| ClientError::unsent(ClientErrorKind::Protocol, "bad Content-Length"))?;
-        let is_whole = body.is_end_stream();
+        let is_whole = body.is_end_stream() && length.unwrap_or(0) == 0;
         // RFC 9110 §8.6: what may have a body says that it has none.
         if is_whole && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
             parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
@@ -128,7 +127,7 @@ impl Http2 {
         let sent = sender.send_request(Request::from_parts(parts, ()), is_whole);
         drop(sender);
         let (response, stream) = sent.map_err(|error| self.failed(error.into()))?;
-        Ok((response, (!is_whole).then(|| Upload::begin(stream, body))))
+        Ok((response, (!is_whole).then(|| Upload::begin(stream, body, length))))
     }
 
     fn failed(&self, failure: HeadFailure) -> ClientError {
@@ -182,12 +181,12 @@ struct Upload {
 }
 
 impl Upload {
-    fn begin(mut stream: SendStream<Bytes>, body: Body) -> Self {
+    fn begin(mut stream: SendStream<Piece<()>>, body: Body, length: Option<u64>) -> Self {
         let (report, failure) = oneshot::channel();
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         tokio::spawn(async move {
-            let sent = match select(pin!(send_body(&mut stream, body)), pin!(cancel.cancelled())).await {
+            let sent = match select(pin!(send_body(&mut stream, body, length, ())), pin!(cancel.cancelled())).await {
                 Either::Left((sent, _)) => Some(sent),
                 Either::Right(_) => None,
             };

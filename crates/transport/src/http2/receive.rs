@@ -60,10 +60,11 @@ impl Received {
         Poll::Ready(data)
     }
 
-    /// RFC 9113 §8.1: a reset without an error follows a whole response to a request that was not read to its end.
+    /// Even a reset without an error (RFC 9113 §8.1) is one in mid-body: had the end come before, h2 would have kept it. Only
+    /// where all that the head promised is here, nothing of it is missing but the end.
     fn fail(&mut self, error: &h2::Error) -> Option<BodyError> {
         self.source = None;
-        let is_whole = error.reason() == Some(Reason::NO_ERROR) && self.left.unwrap_or(0) == 0;
+        let is_whole = error.reason() == Some(Reason::NO_ERROR) && self.left == Some(0);
         (!is_whole).then(|| BodyError::from_h2(error, self.side))
     }
 

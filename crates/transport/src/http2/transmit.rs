@@ -1,69 +1,105 @@
 //! Transmitting: a body on its way into an HTTP/2 stream, as fast as the peer takes it.
 
-use std::error::Error;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::future::poll_fn;
 use h2::SendStream;
 use http_body::{Body as HttpBody, Frame};
 
-/// Why a body could not be sent whole; the stream is then to be reset.
+use crate::body::{Body, BodyError, BodyErrorKind, Side};
+use crate::fields::strip_connection;
+
+/// Bytes on their way, and what is kept until h2 has written them, or has thrown them away.
 #[derive(Debug)]
-pub(crate) enum SendFailure<E> {
-    /// The peer wants no more, or the connection is gone.
-    Peer(h2::Error),
-    /// The body failed.
-    Body(E),
+pub(crate) struct Piece<H> {
+    data: Bytes,
+    _hold: H,
 }
 
-/// Sends a body and ends the stream.
-pub(crate) async fn send_body<B>(stream: &mut SendStream<Bytes>, body: B) -> Result<(), SendFailure<B::Error>>
-where
-    B: HttpBody<Data = Bytes, Error: Error>,
-{
-    let mut body = pin!(body);
+/// Why a body could not be sent whole; the stream is then to be reset.
+#[derive(Debug)]
+pub(crate) enum SendFailure {
+    /// The peer wants no more, or the connection is gone.
+    Peer(h2::Error),
+    /// The body failed, or is not as long as its Content-Length says.
+    Body(BodyError),
+}
+
+/// Sends a body of `length`, if that is known, and ends the stream. At its return the peer's window has had room for all
+/// of it; each piece that is not yet written keeps `hold`.
+pub(crate) async fn send_body<H: Clone>(
+    stream: &mut SendStream<Piece<H>>,
+    mut body: Body,
+    length: Option<u64>,
+    hold: H,
+) -> Result<(), SendFailure> {
+    let mut left = length;
     loop {
-        let frame = poll_fn(|cx| poll_frame(stream, body.as_mut(), cx)).await?;
-        let Some(frame) = frame else { return stream.send_data(Bytes::new(), true).map_err(SendFailure::Peer) };
+        let frame = poll_fn(|cx| poll_frame(stream, &mut body, cx)).await?;
+        let Some(frame) = frame else {
+            check_end(left)?;
+            return stream.send_data(Piece::new(Bytes::new(), hold), true).map_err(SendFailure::Peer);
+        };
         match frame.into_data() {
             Ok(data) => {
-                let is_last = body.is_end_stream();
-                if !data.is_empty() {
-                    // One byte's worth, once there is a byte: a claim on the connection's window that may not be used
-                    // would hold up other streams (hyper #4003). h2 raises it to what is sent.
-                    stream.reserve_capacity(1);
-                    poll_fn(|cx| poll_capacity(stream, cx)).await.map_err(SendFailure::Peer)?;
+                if let Some(left) = &mut left {
+                    *left = left.checked_sub(data.len() as u64).ok_or(SendFailure::length(BodyErrorKind::TooLong))?;
                 }
-                stream.send_data(data, is_last).map_err(SendFailure::Peer)?;
+                let is_last = body.is_end_stream() && left.unwrap_or(0) == 0;
+                send_data(stream, data, is_last, &hold).await.map_err(SendFailure::Peer)?;
                 if is_last {
                     return Ok(());
                 }
             }
             Err(frame) => {
-                let Ok(trailers) = frame.into_trailers() else { continue };
-                stream.reserve_capacity(0);
+                let Ok(mut trailers) = frame.into_trailers() else { continue };
+                check_end(left)?;
+                strip_connection(&mut trailers);
                 return stream.send_trailers(trailers).map_err(SendFailure::Peer);
             }
         }
     }
 }
 
-type Polled<E> = Poll<Result<Option<Frame<Bytes>>, SendFailure<E>>>;
+fn check_end(left: Option<u64>) -> Result<(), SendFailure> {
+    if left.unwrap_or(0) > 0 { Err(SendFailure::length(BodyErrorKind::Incomplete)) } else { Ok(()) }
+}
+
+/// Gives h2 no more than the peer has room for: it would keep the rest, whatever its size. Nothing is sent of data that
+/// is empty and not the last: flow control would not bound it.
+async fn send_data<H: Clone>(
+    stream: &mut SendStream<Piece<H>>,
+    mut data: Bytes,
+    is_last: bool,
+    hold: &H,
+) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len().min(CLAIM));
+        let room = poll_fn(|cx| poll_capacity(stream, cx)).await?;
+        let piece = data.split_to(room.min(data.len()));
+        let is_end = is_last && data.is_empty();
+        stream.send_data(Piece::new(piece, hold.clone()), is_end)?;
+        if is_end {
+            return Ok(());
+        }
+    }
+    if is_last { stream.send_data(Piece::new(data, hold.clone()), true) } else { Ok(()) }
+}
+
+type Polled = Poll<Result<Option<Frame<Bytes>>, SendFailure>>;
 
 /// The body's next frame, unless the peer resets the stream before.
-fn poll_frame<B>(stream: &mut SendStream<Bytes>, body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled<B::Error>
-where
-    B: HttpBody<Data = Bytes>,
-{
+fn poll_frame<H>(stream: &mut SendStream<Piece<H>>, body: &mut Body, cx: &mut Context<'_>) -> Polled {
     if let Poll::Ready(reset) = poll_reset(stream, cx) {
         return Poll::Ready(Err(SendFailure::Peer(reset)));
     }
-    body.poll_frame(cx).map(|frame| frame.transpose().map_err(SendFailure::Body))
+    Pin::new(body).poll_frame(cx).map(|frame| frame.transpose().map_err(SendFailure::Body))
 }
 
-fn poll_capacity(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+/// How many bytes may be sent, once it is one at least.
+fn poll_capacity<H>(stream: &mut SendStream<Piece<H>>, cx: &mut Context<'_>) -> Poll<Result<usize, h2::Error>> {
     if let Poll::Ready(reset) = poll_reset(stream, cx) {
         return Poll::Ready(Err(reset));
     }
@@ -76,12 +112,42 @@ fn poll_capacity(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<R
             Poll::Pending => return Poll::Pending,
         }
     }
-    Poll::Ready(Ok(()))
+    Poll::Ready(Ok(stream.capacity()))
 }
 
-fn poll_reset(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<h2::Error> {
+fn poll_reset<H>(stream: &mut SendStream<Piece<H>>, cx: &mut Context<'_>) -> Poll<h2::Error> {
     stream.poll_reset(cx).map(|reset| match reset {
         Ok(reason) => reason.into(),
         Err(error) => error,
     })
 }
+
+impl SendFailure {
+    fn length(kind: BodyErrorKind) -> Self {
+        Self::Body(BodyError::new(kind, Side::Us))
+    }
+}
+
+impl<H> Piece<H> {
+    fn new(data: Bytes, hold: H) -> Self {
+        Self { data, _hold: hold }
+    }
+}
+
+impl<H> Buf for Piece<H> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+    }
+}
+
+/// The most bytes of the connection's window that are claimed at once for a stream that has them to send: what one stream
+/// can't use for now is not withheld from the others (hyper #4003).
+const CLAIM: usize = 64 << 10;

@@ -28,6 +28,14 @@ pub(super) struct Exchange<S> {
     shutdown: Shutdown,
 }
 
+/// A response as HTTP/2 sends it.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    /// How long the body must be, if that is known.
+    pub(super) length: Option<u64>,
+    pub(super) busy: Busy,
+}
+
 type Answered = Result<Response<Outgoing>, Infallible>;
 
 impl<S: Service> Exchange<S> {
@@ -48,19 +56,20 @@ impl<S: Service> Exchange<S> {
             if this.shutdown.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Outgoing::http1(body, busy)))
+            Ok(response.map(|body| Outgoing::new(body, busy)))
         }
     }
 
     /// An HTTP/2 request.
-    pub(super) async fn http2(&self, request: Request<Body>, interims: &Interims) -> Response<Outgoing> {
+    pub(super) async fn http2(&self, request: Request<Body>, interims: &Interims) -> Answer {
         let busy = Busy::new(&self.gate);
         let for_head = request.method() == Method::HEAD;
         let response = match check_http2(&request) {
             Ok(()) => final_only(self.answer(request, interims).await),
             Err(refusal) => refusal.to_response(),
         };
-        frame_http2(response, for_head, busy)
+        let (response, length) = frame_http2(response, for_head);
+        Answer { response, length, busy }
     }
 
     async fn answer_http1(&self, mut request: Request<Incoming>, interims: &Interims) -> Response<Body> {
@@ -148,15 +157,15 @@ fn check_host(headers: &HeaderMap, authority: Option<&str>) -> Result<(), Refusa
     if hosts.next().is_some() { Err(Refusal::bad("host-duplicate")) } else { Ok(()) }
 }
 
-/// HTTP/2 has no framing of its own to hold a body to its length, and h2 does not look.
-fn frame_http2(response: Response<Body>, for_head: bool, busy: Busy) -> Response<Outgoing> {
+/// The response without what HTTP/2 does not have, and the length that its body is to be held to: h2 does not look.
+fn frame_http2(response: Response<Body>, for_head: bool) -> (Response<Body>, Option<u64>) {
     let (mut parts, body) = response.into_parts();
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let known = if bodiless { None } else { body.exact_len() };
     match fields::prepare(&mut parts.headers, known) {
-        Ok(_) if bodiless => Response::from_parts(parts, Outgoing::http2(Body::empty(), None, busy)),
-        Ok(length) => Response::from_parts(parts, Outgoing::http2(body, length, busy)),
-        Err(_) => misbehaved("length-invalid").map(|body| Outgoing::http2(body, None, busy)),
+        Ok(_) if bodiless => (Response::from_parts(parts, Body::empty()), None),
+        Ok(length) => (Response::from_parts(parts, body), length),
+        Err(_) => (misbehaved("length-invalid"), None),
     }
 }
 

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use h2::server::{Builder, Handshake, SendResponse};
 use holm_model::limits::MAX_HEAD_BYTES;
 use http::Request;
@@ -14,7 +13,7 @@ use super::accept::Listener;
 use super::drive::{End, Notice, drive};
 use super::exchange::Exchange;
 use super::gate::Gate;
-use super::http2_stream::serve_request;
+use super::http2_stream::{Written, serve_request};
 use super::limits::ServerLimits;
 use crate::body::{Body, Side};
 use crate::fields;
@@ -50,9 +49,9 @@ struct Connection<T, S> {
 
 enum State<T> {
     /// The client's preface is waited for.
-    Beginning(Handshake<Listening<T>, Bytes>),
+    Beginning(Handshake<Listening<T>, Written>),
     /// Requests are taken.
-    Open(h2::server::Connection<Listening<T>, Bytes>, Option<Pings>),
+    Open(h2::server::Connection<Listening<T>, Written>, Option<Pings>),
 }
 
 /// What ends a connection before its time.
@@ -79,7 +78,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Connection<T, S> {
         }
     }
 
-    fn open(&mut self, mut connection: h2::server::Connection<Listening<T>, Bytes>) {
+    fn open(&mut self, mut connection: h2::server::Connection<Listening<T>, Written>) {
         let (interval, timeout) = (self.limits.ping_interval, self.limits.ping_timeout);
         let pings = connection.ping_pong().map(|pings| Pings::new(pings, Arc::clone(&self.heard), interval, timeout));
         if self.winding_down {
@@ -119,7 +118,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Future for Connection<T, S> 
     }
 }
 
-fn spawn<S: Service>(exchange: &Arc<Exchange<S>>, request: Request<h2::RecvStream>, respond: SendResponse<Bytes>) {
+fn spawn<S: Service>(exchange: &Arc<Exchange<S>>, request: Request<h2::RecvStream>, respond: SendResponse<Written>) {
     // A head whose length is malformed is refused before the body is asked for.
     let length = fields::content_length(request.headers()).ok().flatten();
     let request: Request<Body> =

@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_util::future::poll_fn;
 use h2::Reason;
 use h2::server::SendResponse;
@@ -13,24 +12,27 @@ use http::{Request, Response};
 use http_body::Body as _;
 
 use super::date;
-use super::exchange::Exchange;
-use super::outgoing::Outgoing;
+use super::exchange::{Answer, Exchange};
+use super::outgoing::Busy;
 use crate::body::Body;
-use crate::http2::{SendFailure, send_body};
+use crate::http2::{Piece, SendFailure, send_body};
 use crate::interim::Interims;
 use crate::service::Service;
+
+/// What h2 is given to write: while it holds some, the request is under way.
+pub(super) type Written = Piece<Arc<Busy>>;
 
 /// Serves one request to its end.
 pub(super) async fn serve_request<S: Service>(
     exchange: Arc<Exchange<S>>,
     request: Request<Body>,
-    mut respond: SendResponse<Bytes>,
+    mut respond: SendResponse<Written>,
 ) {
-    let Some(response) = answer(&exchange, request, &mut respond).await else { return };
+    let Some(Answer { response, length, busy }) = answer(&exchange, request, &mut respond).await else { return };
     let (mut parts, body) = response.into_parts();
     // RFC 9110 §6.6.1.
     parts.headers.entry(DATE).or_insert_with(date::now);
-    let is_whole = body.is_end_stream();
+    let is_whole = body.is_end_stream() && length.unwrap_or(0) == 0;
     let mut stream = match respond.send_response(Response::from_parts(parts, ()), is_whole) {
         Ok(stream) => stream,
         Err(error) => {
@@ -41,7 +43,7 @@ pub(super) async fn serve_request<S: Service>(
     if is_whole {
         return;
     }
-    match send_body(&mut stream, body).await {
+    match send_body(&mut stream, body, length, Arc::new(busy)).await {
         Ok(()) => {}
         Err(SendFailure::Peer(error)) => tracing::debug!(%error, "an h2 response was not wanted"),
         Err(SendFailure::Body(error)) => {
@@ -55,8 +57,8 @@ pub(super) async fn serve_request<S: Service>(
 async fn answer<S: Service>(
     exchange: &Exchange<S>,
     request: Request<Body>,
-    respond: &mut SendResponse<Bytes>,
-) -> Option<Response<Outgoing>> {
+    respond: &mut SendResponse<Written>,
+) -> Option<Answer> {
     let interims = Interims::new();
     let mut answer = pin!(exchange.http2(request, &interims));
     poll_fn(|cx| {
@@ -74,7 +76,7 @@ async fn answer<S: Service>(
 }
 
 /// h2 takes heads at once, whether or not the client does: [`Interims`] bounds how many.
-fn send_interims(interims: &Interims, respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) {
+fn send_interims(interims: &Interims, respond: &mut SendResponse<Written>, cx: &mut Context<'_>) {
     while let Poll::Ready(Some(heads)) = interims.poll_sent(cx) {
         for head in heads {
             // h2 itself does not look whether the stream is gone.
