@@ -90,6 +90,10 @@ fn rfc9111_3_3_what_parts_answer() {
     let tail = stored("bytes=5-", "bytes 5-9/10", "56789").unwrap();
     check(&tail, "bytes=-2", Some("8-9/Some(10): 89"));
     check(&tail, "bytes=7-", Some("7-9/Some(10): 789"));
+    // Less than it announced: the same answer again would announce it again.
+    let short = stored("bytes=0-9", "bytes 0-9/20", "01234").unwrap();
+    check(&short, "bytes=0-9", None);
+    check(&short, "bytes=0-4", Some("0-4/Some(20): 01234"));
 }
 
 #[test]

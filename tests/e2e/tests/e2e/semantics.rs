@@ -176,10 +176,8 @@ fn stale_responses() {
     renewed("HEAD");
 }
 
-/// What the route rules, and that each response it changes says so.
-#[test]
-fn routes() {
-    let origin = Origin::start(scripted);
+/// A node whose routes have rules, each below a folder of its own.
+fn ruled(origin: &Origin) -> Holm {
     let route = |name: &str, cache: &str| {
         format!("[[routes]]\npath = \"/Http1/{name}/*\"\norigin = \"web\"\ncache = {cache}\n")
     };
@@ -200,7 +198,14 @@ fn routes() {
     .map(|(name, cache)| route(name, cache))
     .collect();
     let origins = format!("[origins.web]\nendpoints = [\"{}\"]\n", origin.url());
-    let holm = Holm::with_manifest(&format!("name = \"shop\"\nhosts = [\"*\"]\n{routes}{origins}"));
+    Holm::with_manifest(&format!("name = \"shop\"\nhosts = [\"*\"]\n{routes}{origins}"))
+}
+
+/// What the route rules, and that each response it changes says so.
+#[test]
+fn routes() {
+    let origin = Origin::start(scripted);
+    let holm = ruled(&origin);
     let modified = "200|last-modified: Mon, 01 Jan 2001 00:00:00 GMT";
     check(
         &holm,
