@@ -5,7 +5,7 @@ use http::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RANGE};
 use smallvec::SmallVec;
 
 use crate::conditional::{is_strong, strong_match};
-use crate::range::{ByteRange, if_range_holds, number, range_set};
+use crate::range::{ByteRange, RangeSpec, if_range_holds, number, range_set};
 
 /// `Content-Range` of a 206 with one part (RFC 9110 §14.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,10 @@ impl Parts {
         if length == 0 || length > range.bytes.len() {
             return None;
         }
-        let answered = headers.get(CONTENT_RANGE).filter(|_| length == range.bytes.len());
+        // The very same request gets the origin's own answer again. One that announced more than it brought is not repeated,
+        // but to who asks for the last so many bytes: which those are, only the origin can say.
+        let honest = length == range.bytes.len() || asks_for_suffix(request);
+        let answered = headers.get(CONTENT_RANGE).filter(|_| honest);
         let only = request.get(RANGE).cloned().zip(answered.cloned());
         Some(Self { complete: range.complete, parts: vec![Part { first: range.bytes.first, bytes }], only })
     }
@@ -199,6 +202,10 @@ pub fn may_combine(one: &HeaderMap, other: &HeaderMap) -> bool {
 #[must_use]
 pub fn strong_etag(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(ETAG).filter(|etag| is_strong(etag.as_bytes()))
+}
+
+fn asks_for_suffix(request: &HeaderMap) -> bool {
+    range_set(request).is_some_and(|set| matches!(*set, [RangeSpec::Suffix(_)]))
 }
 
 /// Adds what of `part` is not there yet.

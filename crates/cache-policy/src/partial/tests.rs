@@ -94,6 +94,11 @@ fn rfc9111_3_3_what_parts_answer() {
     let short = stored("bytes=0-9", "bytes 0-9/20", "01234").unwrap();
     check(&short, "bytes=0-9", None);
     check(&short, "bytes=0-4", Some("0-4/Some(20): 01234"));
+    let suffix = stored("bytes=-5", "bytes 4-9/10", "01234").unwrap();
+    check(&suffix, "bytes=-5", Some("bytes 4-9/10: 01234"));
+    check(&suffix, "bytes=6-8", Some("6-8/Some(10): 234"));
+    check(&suffix, "bytes=-1", None);
+    check(&suffix, "bytes=6-", None);
 }
 
 #[test]
