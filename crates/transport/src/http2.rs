@@ -3,10 +3,12 @@
 
 mod pings;
 mod receive;
+mod stall;
 mod transmit;
 
 pub(crate) use self::pings::{Heard, Listening, Pings, Silent};
 pub(crate) use self::receive::{Hold, received_body};
+pub(crate) use self::stall::{Moves, Stall};
 pub(crate) use self::transmit::{Piece, SendFailure, send_body};
 
 #[cfg(test)]

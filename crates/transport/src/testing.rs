@@ -83,6 +83,11 @@ impl Service for TestService {
             "/long" => with_length(3, "five!"),
             path if path.ends_with("hints") => self.hint(path, interims).await,
             "/upgrade" => self.upgrade(request),
+            "/204" => {
+                let mut response = with_length(3, "bye");
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
             "/101" => status(StatusCode::SWITCHING_PROTOCOLS),
             "/103" => status(StatusCode::from_u16(103).expect("a status")),
             "/panic" => panic!("a service that panics"),

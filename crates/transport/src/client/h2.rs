@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::error::{ClientError, ClientErrorKind};
 use crate::body::{Body, BodyError, Side};
 use crate::fields;
-use crate::http2::{Hold, Listening, Piece, Pings, SendFailure, received_body, send_body};
+use crate::http2::{Hold, Listening, Piece, Pings, SendFailure, Stall, received_body, send_body};
 use crate::interim::Hearing;
 
 /// An HTTP/2 connection; clones share it, and it closes when the last clone and the last body from it are gone.
@@ -110,7 +110,7 @@ impl Http2 {
         let bodiless = for_head || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length = if bodiless { Some(0) } else { length };
         let hold = Hold { upload: cancel, _request: Some(Box::new(under_way)) };
-        Ok(head.map(|stream| received_body(stream, length, Side::Upstream, hold)))
+        Ok(head.map(|stream| received_body(stream, length, Side::Upstream, hold, Stall::never())))
     }
 
     /// Sends the head, and begins with the body.
@@ -187,10 +187,13 @@ impl Upload {
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         tokio::spawn(async move {
-            let sent = match select(pin!(send_body(&mut stream, body, length, ())), pin!(cancel.cancelled())).await {
-                Either::Left((sent, _)) => Some(sent),
-                Either::Right(_) => None,
-            };
+            let sent =
+                match select(pin!(send_body(&mut stream, body, length, (), Stall::never())), pin!(cancel.cancelled()))
+                    .await
+                {
+                    Either::Left((sent, _)) => Some(sent),
+                    Either::Right(_) => None,
+                };
             match sent {
                 Some(Ok(())) => {}
                 // Whether the peer stops it is the response's business.
@@ -200,7 +203,7 @@ impl Upload {
                     let _ = report.send(error);
                     stream.send_reset(Reason::CANCEL);
                 }
-                None => stream.send_reset(Reason::CANCEL),
+                Some(Err(SendFailure::Stalled)) | None => stream.send_reset(Reason::CANCEL),
             }
         });
         Self { cancel: guard, failure }

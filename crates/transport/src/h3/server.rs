@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, poll_fn, select};
 use h3::error::{Code, StreamError};
 use holm_model::limits::{HEAD_TIMEOUT, MAX_URI_BYTES};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use quinn::crypto::rustls::HandshakeData;
 use rustls_pki_types::CertificateDer;
@@ -202,6 +203,10 @@ async fn send_response(
 ) -> Result<(), SendFailure> {
     let (mut parts, mut body) = response.into_parts();
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if parts.status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     let mut length = fields::prepare(&mut parts.headers, if bodiless { None } else { body.exact_len() })
         .map_err(|_| SendFailure::Length)?;
     if bodiless {

@@ -9,6 +9,7 @@ use h2::{Reason, RecvStream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::DropGuard;
 
+use super::stall::Stall;
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 
 /// What a received body keeps alive until it has ended.
@@ -20,7 +21,7 @@ pub(crate) struct Hold {
 }
 
 /// Makes a body of a stream; `length` is what the head said of it. h2 holds the peer to that.
-pub(crate) fn received_body(stream: RecvStream, length: Option<u64>, side: Side, mut hold: Hold) -> Body {
+pub(crate) fn received_body(stream: RecvStream, length: Option<u64>, side: Side, mut hold: Hold, stall: Stall) -> Body {
     if stream.is_end_stream() {
         if let Some(upload) = hold.upload.take() {
             // It may go on after the response's end, until the server stops it.
@@ -28,7 +29,7 @@ pub(crate) fn received_body(stream: RecvStream, length: Option<u64>, side: Side,
         }
         return Body::empty();
     }
-    Body::stream(Received { source: Some((stream, hold)), phase: Phase::Data, left: length, side })
+    Body::stream(Received { source: Some((stream, hold)), phase: Phase::Data, left: length, side, stall })
 }
 
 struct Received {
@@ -38,6 +39,7 @@ struct Received {
     /// Bytes that must still arrive, if the head said so.
     left: Option<u64>,
     side: Side,
+    stall: Stall,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,7 @@ impl Received {
         if let Some(Ok(data)) = &data {
             // It fails only for more than has come.
             let _ = stream.flow_control().release_capacity(data.len());
+            self.stall.moved();
             self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
         }
         Poll::Ready(data)
@@ -66,6 +69,25 @@ impl Received {
         self.source = None;
         let is_whole = error.reason() == Some(Reason::NO_ERROR) && self.left == Some(0);
         (!is_whole).then(|| BodyError::from_h2(error, self.side))
+    }
+
+    /// What comes next, unless it does not come.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.phase == Phase::Data {
+            match ready!(self.poll_data(cx)) {
+                Some(Ok(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(Err(error)) => return Poll::Ready(self.fail(&error).map(Err)),
+                None => self.phase = Phase::Trailers,
+            }
+        }
+        let Some((stream, _)) = &mut self.source else { return Poll::Ready(None) };
+        match ready!(stream.poll_trailers(cx)) {
+            Ok(trailers) => {
+                self.end();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Err(error) => Poll::Ready(self.fail(&error).map(Err)),
+        }
     }
 
     fn end(&mut self) {
@@ -80,22 +102,12 @@ impl HttpBody for Received {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let this = &mut *self;
-        if this.phase == Phase::Data {
-            match ready!(this.poll_data(cx)) {
-                Some(Ok(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Some(Err(error)) => return Poll::Ready(this.fail(&error).map(Err)),
-                None => this.phase = Phase::Trailers,
-            }
+        if let Poll::Ready(next) = self.poll_next(cx) {
+            return Poll::Ready(next);
         }
-        let Some((stream, _)) = &mut this.source else { return Poll::Ready(None) };
-        match ready!(stream.poll_trailers(cx)) {
-            Ok(trailers) => {
-                this.end();
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
-            }
-            Err(error) => Poll::Ready(this.fail(&error).map(Err)),
-        }
+        ready!(self.stall.poll(cx));
+        self.source = None;
+        Poll::Ready(Some(Err(BodyError::new(BodyErrorKind::Timeout, self.side))))
     }
 
     fn is_end_stream(&self) -> bool {

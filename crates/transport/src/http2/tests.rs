@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, poll_fn, select};
 use h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::body::{Body, BodyErrorKind};
 use crate::client::{ClientErrorKind, Http2};
-use crate::http2::send_body;
+use crate::http2::{Moves, Stall, send_body};
 use crate::testing::{in_time, written};
 
 async fn client() -> (Http2, DuplexStream) {
@@ -198,7 +198,7 @@ async fn check_sleeper(window: u32, is_taken: bool) {
         let (_, mut respond) = server.accept().await.expect("a request").expect("no error");
         tokio::spawn(async move { server.accept().await.is_none() });
         let mut stream = respond.send_response(Response::new(()), false).expect("a stream");
-        send_body(&mut stream, Body::full(vec![0; LENGTH]), None, held).await.expect("a client");
+        send_body(&mut stream, Body::full(vec![0; LENGTH]), None, held, Stall::never()).await.expect("a client");
     });
     let Either::Left((response, _)) = select(response, &mut client).await else { panic!("the connection ended") };
     let mut body = response.expect("a response").into_body();
@@ -224,6 +224,28 @@ async fn h2_gets_what_the_window_has_room_for() {
 }
 
 const LENGTH: usize = 50_000;
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_stalls_when_nothing_moves() {
+    let limit = Duration::from_secs(60);
+    let check = async |moves: &[u64], expected: u64| {
+        let connection = Moves::new(limit);
+        let (mut waiting, other) = (Stall::on(&connection), Stall::on(&connection));
+        let begun = Instant::now();
+        let stalled = poll_fn(|cx| waiting.poll(cx));
+        let moving = async {
+            for second in moves {
+                tokio::time::sleep_until(begun + Duration::from_secs(*second)).await;
+                other.moved();
+            }
+        };
+        tokio::join!(stalled, moving);
+        assert_eq!(begun.elapsed().as_secs(), expected, "{moves:?}");
+    };
+    check(&[], 60).await;
+    check(&[1], 120).await;
+    check(&[50, 100, 130], 240).await;
+}
 
 #[tokio::test]
 async fn the_connection_ends_with_its_last_user() {

@@ -8,6 +8,7 @@ use futures_util::future::poll_fn;
 use h2::SendStream;
 use http_body::{Body as HttpBody, Frame};
 
+use super::stall::Stall;
 use crate::body::{Body, BodyError, BodyErrorKind, Side};
 use crate::fields::strip_connection;
 
@@ -23,6 +24,8 @@ pub(crate) struct Piece<H> {
 pub(crate) enum SendFailure {
     /// The peer wants no more, or the connection is gone.
     Peer(h2::Error),
+    /// The peer has let it wait for too long.
+    Stalled,
     /// The body failed, or is not as long as its Content-Length says.
     Body(BodyError),
 }
@@ -34,6 +37,7 @@ pub(crate) async fn send_body<H: Clone>(
     mut body: Body,
     length: Option<u64>,
     hold: H,
+    mut stall: Stall,
 ) -> Result<(), SendFailure> {
     let mut left = length;
     loop {
@@ -48,7 +52,7 @@ pub(crate) async fn send_body<H: Clone>(
                     *left = left.checked_sub(data.len() as u64).ok_or(SendFailure::length(BodyErrorKind::TooLong))?;
                 }
                 let is_last = body.is_end_stream() && left.unwrap_or(0) == 0;
-                send_data(stream, data, is_last, &hold).await.map_err(SendFailure::Peer)?;
+                send_data(stream, data, is_last, &hold, &mut stall).await?;
                 if is_last {
                     return Ok(());
                 }
@@ -74,18 +78,23 @@ async fn send_data<H: Clone>(
     mut data: Bytes,
     is_last: bool,
     hold: &H,
-) -> Result<(), h2::Error> {
+    stall: &mut Stall,
+) -> Result<(), SendFailure> {
     while !data.is_empty() {
         stream.reserve_capacity(data.len().min(CLAIM));
-        let room = poll_fn(|cx| poll_capacity(stream, cx)).await?;
+        let room = poll_fn(|cx| poll_room(stream, stall, cx)).await?;
         let piece = data.split_to(room.min(data.len()));
         let is_end = is_last && data.is_empty();
-        stream.send_data(Piece::new(piece, hold.clone()), is_end)?;
+        stream.send_data(Piece::new(piece, hold.clone()), is_end).map_err(SendFailure::Peer)?;
+        stall.moved();
         if is_end {
             return Ok(());
         }
     }
-    if is_last { stream.send_data(Piece::new(data, hold.clone()), true) } else { Ok(()) }
+    if !is_last {
+        return Ok(());
+    }
+    stream.send_data(Piece::new(data, hold.clone()), true).map_err(SendFailure::Peer)
 }
 
 type Polled = Poll<Result<Option<Frame<Bytes>>, SendFailure>>;
@@ -96,6 +105,18 @@ fn poll_frame<H>(stream: &mut SendStream<Piece<H>>, body: &mut Body, cx: &mut Co
         return Poll::Ready(Err(SendFailure::Peer(reset)));
     }
     Pin::new(body).poll_frame(cx).map(|frame| frame.transpose().map_err(SendFailure::Body))
+}
+
+/// Waits for room, but not for ever.
+fn poll_room<H>(
+    stream: &mut SendStream<Piece<H>>,
+    stall: &mut Stall,
+    cx: &mut Context<'_>,
+) -> Poll<Result<usize, SendFailure>> {
+    match poll_capacity(stream, cx) {
+        Poll::Ready(room) => Poll::Ready(room.map_err(SendFailure::Peer)),
+        Poll::Pending => stall.poll(cx).map(|()| Err(SendFailure::Stalled)),
+    }
 }
 
 /// How many bytes may be sent, once it is one at least.

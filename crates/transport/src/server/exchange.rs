@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use holm_model::limits::MAX_URI_BYTES;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -162,6 +162,10 @@ fn frame_http2(response: Response<Body>, for_head: bool) -> (Response<Body>, Opt
     let (mut parts, body) = response.into_parts();
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let known = if bodiless { None } else { body.exact_len() };
+    if parts.status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     match fields::prepare(&mut parts.headers, known) {
         Ok(_) if bodiless => (Response::from_parts(parts, Body::empty()), None),
         Ok(length) => (Response::from_parts(parts, body), length),

@@ -17,7 +17,7 @@ use super::http2_stream::{Written, serve_request};
 use super::limits::ServerLimits;
 use crate::body::{Body, Side};
 use crate::fields;
-use crate::http2::{self, Heard, Listening, Pings, Silent};
+use crate::http2::{self, Heard, Listening, Moves, Pings, Silent, Stall};
 use crate::service::{ConnInfo, Service};
 
 /// Serves one connection to its end.
@@ -44,6 +44,7 @@ struct Connection<T, S> {
     heard: Arc<Heard>,
     exchange: Arc<Exchange<S>>,
     limits: ServerLimits,
+    moves: Moves,
     winding_down: bool,
 }
 
@@ -67,7 +68,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Connection<T, S> {
     fn new(io: T, exchange: Arc<Exchange<S>>, limits: ServerLimits) -> Self {
         let (io, heard) = Listening::new(io);
         let state = State::Beginning(builder(&limits).handshake(io));
-        Self { state, heard, exchange, limits, winding_down: false }
+        let moves = Moves::new(limits.stall);
+        Self { state, heard, exchange, limits, moves, winding_down: false }
     }
 
     /// Ends as soon as the requests under way, and those that are on their way, are answered.
@@ -103,7 +105,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Future for Connection<T, S> 
                     match connection.poll_accept(cx) {
                         Poll::Ready(Some(accepted)) => {
                             let (request, respond) = accepted?;
-                            spawn(&this.exchange, request, respond);
+                            spawn(&this.exchange, &this.moves, request, respond);
                         }
                         Poll::Ready(None) => return Poll::Ready(Ok(())),
                         // After what has arrived is read: a sign of life may be among it.
@@ -118,12 +120,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin, S: Service> Future for Connection<T, S> 
     }
 }
 
-fn spawn<S: Service>(exchange: &Arc<Exchange<S>>, request: Request<h2::RecvStream>, respond: SendResponse<Written>) {
+fn spawn<S: Service>(
+    exchange: &Arc<Exchange<S>>,
+    moves: &Moves,
+    request: Request<h2::RecvStream>,
+    respond: SendResponse<Written>,
+) {
     // A head whose length is malformed is refused before the body is asked for.
     let length = fields::content_length(request.headers()).ok().flatten();
-    let request: Request<Body> =
-        request.map(|stream| http2::received_body(stream, length, Side::Client, http2::Hold::default()));
-    tokio::spawn(serve_request(Arc::clone(exchange), request, respond));
+    let request: Request<Body> = request
+        .map(|stream| http2::received_body(stream, length, Side::Client, http2::Hold::default(), Stall::on(moves)));
+    tokio::spawn(serve_request(Arc::clone(exchange), request, respond, Stall::on(moves)));
 }
 
 fn builder(limits: &ServerLimits) -> Builder {

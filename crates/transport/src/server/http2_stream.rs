@@ -15,7 +15,7 @@ use super::date;
 use super::exchange::{Answer, Exchange};
 use super::outgoing::Busy;
 use crate::body::Body;
-use crate::http2::{Piece, SendFailure, send_body};
+use crate::http2::{Piece, SendFailure, Stall, send_body};
 use crate::interim::Interims;
 use crate::service::Service;
 
@@ -27,6 +27,7 @@ pub(super) async fn serve_request<S: Service>(
     exchange: Arc<Exchange<S>>,
     request: Request<Body>,
     mut respond: SendResponse<Written>,
+    stall: Stall,
 ) {
     let Some(Answer { response, length, busy }) = answer(&exchange, request, &mut respond).await else { return };
     let (mut parts, body) = response.into_parts();
@@ -43,9 +44,13 @@ pub(super) async fn serve_request<S: Service>(
     if is_whole {
         return;
     }
-    match send_body(&mut stream, body, length, Arc::new(busy)).await {
+    match send_body(&mut stream, body, length, Arc::new(busy), stall).await {
         Ok(()) => {}
         Err(SendFailure::Peer(error)) => tracing::debug!(%error, "an h2 response was not wanted"),
+        Err(SendFailure::Stalled) => {
+            tracing::debug!("an h2 response was not taken");
+            stream.send_reset(Reason::CANCEL);
+        }
         Err(SendFailure::Body(error)) => {
             tracing::debug!(%error, "an h2 response broke off");
             stream.send_reset(Reason::INTERNAL_ERROR);

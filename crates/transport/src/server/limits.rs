@@ -18,7 +18,8 @@ pub struct ServerLimits {
     /// How long a connection without a request is kept.
     pub idle: Duration,
     /// How long a client may let us wait in mid-message: it sends nothing of a body that is asked for, or takes nothing of
-    /// a response. A service that takes its time is none of this.
+    /// a response. A service that takes its time is none of this. HTTP/2: of a stream, while nothing of any message moves on
+    /// the connection; only that stream ends.
     pub stall: Duration,
     /// How long, after the last response, the rest of what a client sends is thrown away, so that the close does not
     /// destroy the response on its way. Also how long an HTTP/2 client has to take its leave.

@@ -99,6 +99,10 @@ async fn exchanges() {
     check(get("/101"), "500 500 Internal Server Error: interim-response").await;
     let head = in_time(client.send(request(Method::HEAD, "https://a.test/hello", Body::empty()))).await;
     assert_eq!(summary(head).await, "200 0");
+    let empty = in_time(client.send(get("/204"))).await.expect("a response");
+    // RFC 9110 §8.6.
+    assert!(!empty.headers().contains_key("content-length"));
+    assert_eq!(summary(Ok(empty)).await, "204 ");
     let upload = written(async |mut body| {
         let _ = body.send_data(Bytes::from_static(b"abc")).await;
         body.abort(BodyError::new(BodyErrorKind::Reset, Side::Client)).await;
@@ -237,6 +241,33 @@ async fn a_client_that_reads_slowly_is_not_idle() {
     assert_eq!(got, LARGE);
     drop(sender);
     server.emptied().await;
+}
+
+#[tokio::test]
+async fn messages_that_do_not_go_on() {
+    let (mut server, io) = start_raw(ServerLimits { stall: SOON, ..ServerLimits::default() }).await;
+    let (mut sender, connection) = h2::client::handshake(io).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let count = request(Method::POST, "https://a.test/count", Body::empty()).map(drop);
+    let (counted, mut upload) = sender.send_request(count, false).expect("a stream");
+    upload.send_data(Bytes::from_static(b"ab"), false).expect("a stream");
+    assert_eq!(server.told().await, "2 then body timed out");
+    assert_eq!(in_time(counted).await.expect("a response").status(), 200);
+    let (endless, _) = sender.send_request(get("/endless").map(drop), true).expect("a stream");
+    let mut body = in_time(endless).await.expect("a response").into_body();
+    // Nothing of it is let go of, which closes its window.
+    let end = in_time(async {
+        loop {
+            match body.data().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error.reason(),
+                None => return None,
+            }
+        }
+    });
+    assert_eq!(end.await, Some(h2::Reason::CANCEL));
+    let (hello, _) = sender.send_request(get("/hello").map(drop), true).expect("a stream");
+    assert_eq!(in_time(hello).await.expect("the connection holds").status(), 200);
 }
 
 const SOON: Duration = Duration::from_millis(100);
