@@ -60,6 +60,11 @@ impl Service for TestService {
             "/short" => with_length(10, "five!"),
             "/long" => with_length(3, "five!"),
             "/length" => with_length(5, "five!"),
+            "/204" => {
+                let mut response = with_length(5, "five!");
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
             "/304" => {
                 let mut response = with_length(5, "");
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -182,6 +187,7 @@ async fn exchanges() {
     check(Method::GET, "/trailers", Body::empty(), "200 data+1").await;
     check(Method::GET, "/length", Body::empty(), "200 five!").await;
     check(Method::HEAD, "/length", Body::empty(), "200 ").await;
+    check(Method::GET, "/204", Body::empty(), "204 ").await;
     check(Method::GET, "/304", Body::empty(), "304 ").await;
     check(Method::GET, "/panic", Body::empty(), "reset by peer sent=true").await;
     check(Method::POST, "/unread", Body::full(vec![0; 3_000_000]), "200 did not read it").await;

@@ -96,7 +96,11 @@ impl<S: Service> Exchange<S> {
 
     async fn answer(&self, request: Request<Body>, interims: &Interims) -> Response<Body> {
         let connects = request.method() == Method::CONNECT;
-        let response = self.service.call(request, &self.info, interims).await;
+        let mut response = self.service.call(request, &self.info, interims).await;
+        if response.status() == StatusCode::NO_CONTENT {
+            // RFC 9110 §8.6.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         // What would follow it are bytes that neither side of us speaks.
         if connects && response.status().is_success() { misbehaved("connect-accepted") } else { response }
     }
@@ -162,10 +166,6 @@ fn frame_http2(response: Response<Body>, for_head: bool) -> (Response<Body>, Opt
     let (mut parts, body) = response.into_parts();
     let bodiless = for_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let known = if bodiless { None } else { body.exact_len() };
-    if parts.status == StatusCode::NO_CONTENT {
-        // RFC 9110 §8.6.
-        parts.headers.remove(CONTENT_LENGTH);
-    }
     match fields::prepare(&mut parts.headers, known) {
         Ok(_) if bodiless => (Response::from_parts(parts, Body::empty()), None),
         Ok(length) => (Response::from_parts(parts, body), length),

@@ -25,6 +25,18 @@ async fn connections_are_kept_and_requests_pipelined() {
 }
 
 #[tokio::test]
+async fn a_204_has_neither_body_nor_length() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.ask("GET /204 HTTP/1.1\nHost: a").await;
+    let head = client.until("\r\n\r\n").await;
+    // RFC 9110 §8.6, RFC 9112 §6.1.
+    assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+    client.ask("GET /hello HTTP/1.1\nHost: a").await;
+    assert_eq!(client.answer().await, "200 hello");
+}
+
+#[tokio::test]
 async fn old_clients() {
     let server = start().await;
     let mut client = server.connect().await;
