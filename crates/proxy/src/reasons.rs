@@ -22,7 +22,6 @@ pub const REASONS: &[(&str, &[Reason])] = &[
                 "the success of an unsafe method, or a cache group, rejected it (RFC 9111 §4.4, RFC 9875)",
             ),
             reason("incomplete", "parts of it are stored, but not what the request wants"),
-            reason("range", "ranges were asked for, and the origin answered with something else"),
             reason("hit-for-miss", "the last response could not be stored: requests do not queue for the next"),
         ],
     ),
