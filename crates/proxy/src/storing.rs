@@ -55,7 +55,7 @@ pub(crate) enum Renewed {
     /// It is stored again, for everyone.
     Shared(CachedObject),
     /// What it says now is for the one who asked alone.
-    Private(StoredResponse, NoStoreReason),
+    Private(Box<StoredResponse>, NoStoreReason),
 }
 
 /// A response that will be stored, before its body is here.
@@ -284,7 +284,8 @@ impl Storing {
                     self.node.memory.remove(key.0);
                 }
                 self.clean(&mut headers);
-                Renewed::Private(StoredResponse { status: stale.status, headers, meta, vary: None }, reason)
+                let head = StoredResponse { status: stale.status, headers, meta, vary: None };
+                Renewed::Private(Box::new(head), reason)
             }
         }
     }
