@@ -20,7 +20,7 @@ pub(crate) struct Hold {
     pub(crate) _request: Option<Box<dyn Any + Send + Sync>>,
 }
 
-/// Makes a body of a stream; `length` is what the head said of it. h2 holds the peer to that.
+/// Makes a body of a stream; `length` is what the head said of it. h2 sees to it that it is no shorter.
 pub(crate) fn received_body(stream: RecvStream, length: Option<u64>, side: Side, mut hold: Hold, stall: Stall) -> Body {
     if stream.is_end_stream() {
         if let Some(upload) = hold.upload.take() {
@@ -51,16 +51,25 @@ enum Phase {
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl Received {
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some((stream, _)) = &mut self.source else { return Poll::Ready(None) };
-        let data = ready!(stream.poll_data(cx));
-        if let Some(Ok(data)) = &data {
-            // It fails only for more than has come.
-            let _ = stream.flow_control().release_capacity(data.len());
-            self.stall.moved();
-            self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        let data = match ready!(stream.poll_data(cx)) {
+            Some(Ok(data)) => data,
+            Some(Err(error)) => return Poll::Ready(self.fail(&error).map(Err)),
+            None => return Poll::Ready(None),
+        };
+        // It fails only for more than has come.
+        let _ = stream.flow_control().release_capacity(data.len());
+        self.stall.moved();
+        if let Some(left) = &mut self.left {
+            // Of a response that can't have a body, h2 does not look.
+            let Some(rest) = left.checked_sub(data.len() as u64) else {
+                self.source = None;
+                return Poll::Ready(Some(Err(BodyError::new(BodyErrorKind::TooLong, self.side))));
+            };
+            *left = rest;
         }
-        Poll::Ready(data)
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     /// Even a reset without an error (RFC 9113 §8.1) is one in mid-body: had the end come before, h2 would have kept it. Only
@@ -74,11 +83,11 @@ impl Received {
     /// What comes next, unless it does not come.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Polled {
         if self.phase == Phase::Data {
-            match ready!(self.poll_data(cx)) {
-                Some(Ok(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Some(Err(error)) => return Poll::Ready(self.fail(&error).map(Err)),
-                None => self.phase = Phase::Trailers,
+            let data = ready!(self.poll_data(cx));
+            if data.is_some() || self.source.is_none() {
+                return Poll::Ready(data);
             }
+            self.phase = Phase::Trailers;
         }
         let Some((stream, _)) = &mut self.source else { return Poll::Ready(None) };
         match ready!(stream.poll_trailers(cx)) {

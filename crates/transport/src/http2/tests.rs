@@ -299,24 +299,35 @@ async fn a_peer_that_leaves_has_not_touched_later_requests() {
 }
 
 #[tokio::test]
-async fn a_length_without_a_body() {
+async fn responses_that_have_no_body() {
+    let check = async |method: Method, status, data: &'static [u8], expected| {
+        let (client, peer) = client().await;
+        answer(peer, async move |mut respond| {
+            let mut head = Response::new(());
+            *head.status_mut() = StatusCode::from_u16(status).expect("a status");
+            if status == 200 {
+                // RFC 9110 §9.3.2: as long as the response to a GET would be.
+                head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("10"));
+            }
+            let mut stream = respond.send_response(head, false).expect("a stream");
+            tokio::task::yield_now().await;
+            // The end comes later than the head.
+            stream.send_data(Bytes::from_static(data), true).expect("a stream");
+        });
+        let mut request = get();
+        *request.method_mut() = method.clone();
+        let body = in_time(client.send(request)).await.expect("a response").into_body();
+        assert_eq!(body.exact_len(), Some(0), "{method} {status}");
+        let got = in_time(body.collect(10)).await.map_err(|error| error.kind);
+        assert_eq!(got.map(|bytes| bytes.len()), expected, "{method} {status} {data:?}");
+    };
     tokio::task::LocalSet::new()
         .run_until(async {
-            let (client, peer) = client().await;
-            answer(peer, async |mut respond| {
-                let head = Response::builder().header(CONTENT_LENGTH, "10").body(()).expect("a head");
-                let mut stream = respond.send_response(head, false).expect("a stream");
-                tokio::task::yield_now().await;
-                // The end comes later than the head.
-                stream.send_data(Bytes::new(), true).expect("a stream");
-            });
-            let mut request = get();
-            *request.method_mut() = Method::HEAD;
-            let response = in_time(client.send(request)).await.expect("a response");
-            assert_eq!(response.headers().get(CONTENT_LENGTH), Some(&HeaderValue::from_static("10")));
-            let body = response.into_body();
-            assert_eq!(body.exact_len(), Some(0));
-            assert_eq!(in_time(body.collect(10)).await, Ok(Bytes::new()));
+            check(Method::HEAD, 200, b"", Ok(0)).await;
+            check(Method::GET, 204, b"", Ok(0)).await;
+            check(Method::GET, 304, b"", Ok(0)).await;
+            check(Method::GET, 204, b"x", Err(BodyErrorKind::TooLong)).await;
+            check(Method::HEAD, 200, b"x", Err(BodyErrorKind::Reset)).await;
         })
         .await;
 }
