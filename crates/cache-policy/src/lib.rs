@@ -32,7 +32,7 @@ pub use self::groups::{cache_groups, invalidated_groups};
 pub use self::headers::{extract_tags, strip_connection_listed, strip_for_client, strip_hop_by_hop, write_age};
 pub use self::invalidation::{invalidated_beside, invalidates};
 pub use self::key::{CacheKey, Explanation, KeyInput, KeyPart, content_digest};
-pub use self::language::preferred_language;
+pub use self::language::{preferred_language, states_languages};
 pub use self::meta::{FetchTimes, MissReason, StaleReason, StoredMeta, Verdict};
 pub use self::methods::{is_cacheable, is_query, is_safe};
 pub use self::no_vary_search::NoVarySearch;
