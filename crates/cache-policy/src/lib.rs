@@ -28,7 +28,7 @@ mod vary;
 pub use self::cache_status::{CacheStatus, OUTCOMES, Outcome};
 pub use self::conditional::{Conditional, evaluate_conditions, precondition_fails};
 pub use self::directives::{RequestDirectives, ResponseDirectives};
-pub use self::groups::{cache_groups, invalidated_groups};
+pub use self::groups::{InvalidatedGroups, cache_groups, invalidated_groups};
 pub use self::headers::{extract_tags, strip_connection_listed, strip_for_client, strip_hop_by_hop, write_age};
 pub use self::invalidation::{invalidated_beside, invalidates};
 pub use self::key::{CacheKey, Explanation, KeyInput, KeyPart, content_digest};

@@ -1,6 +1,6 @@
 //! Invalidation: what a success of an unsafe method has changed is not served any more. RFC 9111 §4.4, RFC 9875 §3.
 
-use holm_cache_policy::{TargetUri, invalidated_beside, invalidated_groups, invalidates};
+use holm_cache_policy::{InvalidatedGroups, TargetUri, invalidated_beside, invalidated_groups, invalidates};
 use holm_cache_store::Changed;
 use holm_model::manifest::{KeyRule, QueryRule};
 use http::{HeaderMap, Request, StatusCode};
@@ -34,7 +34,12 @@ impl Node {
             let (path, query) = (&*named.path, named.query.as_deref());
             Changed::Url { site, host, path, query }
         }));
-        changed.extend(groups.iter().map(|group| Changed::Group { site, origin: &origin, group }));
+        match &groups {
+            InvalidatedGroups::Named(groups) => {
+                changed.extend(groups.iter().map(|group| Changed::Group { site, origin: &origin, group }));
+            }
+            InvalidatedGroups::All => changed.push(Changed::AnyGroup { site, origin: &origin }),
+        }
         self.marks.invalidate(&changed);
     }
 
