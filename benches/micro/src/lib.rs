@@ -3,8 +3,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use holm_cache_policy::{CacheKey, FetchTimes, KeyInput, RequestDirectives, StoredMeta, Verdict, storable};
-use holm_model::manifest::{CacheRule, KeyRule};
+use holm_cache_policy::{
+    CacheKey, FetchTimes, KeyInput, RequestDirectives, StoredMeta, VarySpec, VaryValues, Verdict, storable,
+};
+use holm_model::manifest::{CacheRule, KeyRule, Languages};
 use holm_model::units::Timestamp;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 use http::{HeaderValue, Method, StatusCode};
@@ -16,6 +18,8 @@ pub struct Hit {
     stored: StoredMeta,
     now: Timestamp,
     rule: KeyRule,
+    primary: CacheKey,
+    spec: VarySpec,
 }
 
 /// What is measured. `xtask/src/bench/policy.rs` and the test of allocations know it by its name.
@@ -45,7 +49,9 @@ impl Hit {
         let response = fields(RESPONSE);
         let stored = storable(&Method::GET, &fields(BROWSER), StatusCode::OK, &response, &CacheRule::default(), times)
             .expect("invariant: a response with max-age is stored");
-        Self { request, stored, now: received.plus(Duration::from_secs(60)), rule: KeyRule::default() }
+        let spec = VarySpec::of(&response).expect("invariant: the response varies");
+        let now = received.plus(Duration::from_secs(60));
+        Self { request, stored, now, rule: KeyRule::default(), primary: CacheKey(0), spec }
     }
 
     /// One decision, parsed metadata in hand: the request's directives, the verdict, and what `Age` and `Cache-Status` say.
@@ -75,6 +81,13 @@ impl Hit {
             rule: &hit.rule,
         }));
     }
+
+    /// The key of the variant that a browser selects.
+    pub fn variant(&self) {
+        let hit = black_box(self);
+        let values = VaryValues::of(&hit.spec, &hit.request, &Languages::Normalised);
+        black_box(hit.primary.variant(&values));
+    }
 }
 
 /// All of them.
@@ -86,6 +99,7 @@ pub const MEASURED: &[Measured] = &[
         cache_control: Some("max-age=600, no-transform, ext=\"a, b\""),
     },
     Measured { name: "key", run: Hit::key, cache_control: None },
+    Measured { name: "variant", run: Hit::variant, cache_control: None },
 ];
 
 fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -113,5 +127,5 @@ const RESPONSE: &[(&str, &str)] = &[
     ("cache-control", "public, max-age=3600, stale-while-revalidate=60"),
     ("content-type", "text/html; charset=utf-8"),
     ("etag", "\"33a64df551425fcc55e4d42a148795d9f25f89d4\""),
-    ("vary", "accept-encoding"),
+    ("vary", "accept-encoding, accept-language"),
 ];

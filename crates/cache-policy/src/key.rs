@@ -153,7 +153,7 @@ enum Part<'a> {
     /// The key of the URL that this is a variant of.
     Primary(&'a [u8]),
     /// A value that selects a variant.
-    Selecting(&'a str),
+    Selecting(&'a [u8]),
     /// The request lacks a field that selects.
     Absent,
 }
@@ -181,7 +181,7 @@ impl Part<'_> {
             Self::CookieLine(bytes) => (17, bytes),
             Self::Content(digest) => (18, digest),
             Self::Primary(bytes) => (19, bytes),
-            Self::Selecting(text) => (20, text.as_bytes()),
+            Self::Selecting(bytes) => (20, bytes),
             Self::Absent => (21, b""),
         }
     }

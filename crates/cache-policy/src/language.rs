@@ -1,12 +1,16 @@
 //! `Accept-Language`: which languages a client wants, in a form in which equal wishes are equal. RFC 9110 §12.5.4.
 
+use std::cmp::Reverse;
+use std::io::Write as _;
+
 use holm_model::manifest::Languages;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use smallvec::SmallVec;
 
-use crate::members::{members, split};
+use crate::members::{ONE, compare_words, each_word, weighted};
+use crate::vary::{Value, as_it_stands};
 
-/// A language range with its weight in thousandths (§12.4.2); one without a valid weight has none.
+/// A language range with its weight in thousandths (§12.4.2).
 struct Wish<'a> {
     range: &'a [u8],
     weight: u16,
@@ -15,19 +19,29 @@ struct Wish<'a> {
 type Wishes<'a> = SmallVec<[Wish<'a>; 8]>;
 
 /// The value that selects; `None` where the field is absent and nothing stands for that.
-pub(crate) fn selecting(request: &HeaderMap, languages: &Languages) -> Option<String> {
+pub(crate) fn selecting(request: &HeaderMap, languages: &Languages) -> Option<Value> {
+    let exact = || as_it_stands(request, &ACCEPT_LANGUAGE, b", ");
     match languages {
         Languages::Offered(offered) if !offered.is_empty() => {
-            Some(best_offered(&wishes(request).unwrap_or_default(), offered).to_ascii_lowercase())
+            let best = best_offered(&wishes(request).unwrap_or_default(), offered);
+            Some(best.bytes().map(|byte| byte.to_ascii_lowercase()).collect())
         }
         _ if !request.contains_key(ACCEPT_LANGUAGE) => None,
-        Languages::Exact => Some(exact(request)),
+        Languages::Exact => Some(exact()),
         // What we cannot read may mean anything: then only the same means the same.
-        _ => Some(wishes(request).map_or_else(|| exact(request), normalised)),
+        _ => Some(wishes(request).map_or_else(exact, normalised)),
     }
 }
 
-/// The language that the client wants more than every other; `None` if there is no single one.
+/// Does the request say what its client wants, in nothing but languages with their weights? What an origin answers where
+/// it does not says nothing of what it would answer where it does.
+#[must_use]
+pub fn states_languages(request: &HeaderMap) -> bool {
+    wishes(request).is_some_and(|wishes| !wishes.is_empty())
+}
+
+/// The language that the client wants more than every other; `None` if there is no single one, or if the field is not
+/// well-formed.
 #[must_use]
 pub fn preferred_language(request: &HeaderMap) -> Option<&str> {
     let wishes = wishes(request)?;
@@ -41,51 +55,40 @@ pub fn preferred_language(request: &HeaderMap) -> Option<&str> {
 
 /// `None` if any member is malformed.
 fn wishes(request: &HeaderMap) -> Option<Wishes<'_>> {
-    members(request, &ACCEPT_LANGUAGE)
-        .map(|member| {
-            let mut parts = split(member, b';');
-            let range = parts.next().filter(|range| range.iter().all(|b| is_range_byte(*b)))?;
-            let weight = match (parts.next(), parts.next()) {
-                (None, _) => ONE,
-                (Some(weight), None) => weight_of(weight)?,
-                (Some(_), Some(_)) => return None,
-            };
-            Some(Wish { range, weight })
-        })
-        .collect()
+    each_word(request, &ACCEPT_LANGUAGE, |member| {
+        let (range, weight) = weighted(member)?;
+        is_range(range).then_some(Wish { range, weight })
+    })
 }
 
-/// §12.4.2: `q=0.5`, at most three digits, at most 1.
-pub(crate) fn weight_of(parameter: &[u8]) -> Option<u16> {
-    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
-    let (whole, digits) = match value {
-        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
-        [whole] => (whole, [].as_slice()),
-        _ => return None,
-    };
-    if !matches!(whole, b'0' | b'1') || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+/// RFC 4647 §2.1: a basic language range.
+fn is_range(range: &[u8]) -> bool {
+    let mut subtags = range.split(|byte| *byte == b'-');
+    let first = subtags.next().is_some_and(|subtag| subtag.iter().all(u8::is_ascii_alphabetic));
+    let others = subtags.all(|subtag| subtag.iter().all(u8::is_ascii_alphanumeric));
+    let lengths = range.split(|byte| *byte == b'-').all(|subtag| (1..=8).contains(&subtag.len()));
+    range == b"*" || (first && others && lengths)
+}
+
+/// The order of what is equally wanted says nothing, nor does case. What is refused says something even where it is not
+/// asked for: it might be what is given to those for whom nothing is found.
+fn normalised(mut wishes: Wishes<'_>) -> Value {
+    wishes.sort_unstable_by(|a, b| b.weight.cmp(&a.weight).then_with(|| compare_words(a.range, b.range)));
+    wishes.dedup_by(|b, a| a.weight == b.weight && a.range.eq_ignore_ascii_case(b.range));
+    let mut text = Value::new();
+    for Wish { range, weight } in wishes {
+        if !text.is_empty() {
+            text.push(b',');
+        }
+        text.extend(range.iter().map(u8::to_ascii_lowercase));
+        // As a field would say it: so that no malformed one, which stands for itself, looks like this.
+        let _ = match weight {
+            ONE => Ok(()),
+            0 => text.write_all(b";q=0"),
+            _ => write!(text, ";q=0.{weight:03}"),
+        };
     }
-    let place = |(digit, unit): (&u8, u16)| u16::from(digit - b'0') * unit;
-    let weight = u16::from(whole - b'0') * ONE + digits.iter().zip([100, 10, 1]).map(place).sum::<u16>();
-    (weight <= ONE).then_some(weight)
-}
-
-/// The order of what is equally wanted says nothing, nor does case. What is refused says something only where another
-/// range would have let it in.
-fn normalised(mut wishes: Wishes<'_>) -> String {
-    let covered = |refused: &[u8], wishes: &[Wish<'_>]| {
-        wishes.iter().any(|wish| wish.weight > 0 && (wish.range == b"*" || matches(wish.range, refused)))
-    };
-    let kept: SmallVec<[bool; 8]> = wishes.iter().map(|wish| wish.weight > 0 || covered(wish.range, &wishes)).collect();
-    let mut kept = kept.into_iter();
-    wishes.retain(|_| kept.next().unwrap_or(true));
-    let mut wishes: SmallVec<[(u16, String); 8]> =
-        wishes.iter().map(|wish| (wish.weight, String::from_utf8_lossy(wish.range).to_ascii_lowercase())).collect();
-    wishes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    wishes.dedup();
-    let text = |(weight, range): (u16, String)| if weight == ONE { range } else { format!("{range};q={weight}") };
-    wishes.into_iter().map(text).collect::<Vec<_>>().join(",")
+    text
 }
 
 /// RFC 4647 §3.4, the ranges in the order of their weights; what two equal ones find is decided by the site's order, and
@@ -103,7 +106,7 @@ fn best_offered<'a>(wishes: &[Wish<'_>], offered: &'a [String]) -> &'a str {
         }
         None
     };
-    let best = wishes.iter().filter_map(|wish| Some((std::cmp::Reverse(wish.weight), found(wish)?))).min();
+    let best = wishes.iter().filter_map(|wish| Some((Reverse(wish.weight), found(wish)?))).min();
     let place = best.map_or_else(|| offered.iter().position(|tag| !refused(tag)), |(_, place)| Some(place));
     place.and_then(|place| offered.get(place)).or(offered.first()).map_or("", String::as_str)
 }
@@ -123,26 +126,14 @@ fn matches(range: &[u8], tag: &[u8]) -> bool {
         && tag.get(range.len()).is_none_or(|next| *next == b'-')
 }
 
-/// The lines as they are.
-fn exact(request: &HeaderMap) -> String {
-    let lines = request.get_all(ACCEPT_LANGUAGE).iter();
-    lines.map(|value| crate::vary::text_of(value.as_bytes())).collect::<Vec<_>>().join(",")
-}
-
-const fn is_range_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'*')
-}
-
-/// A weight of 1.
-const ONE: u16 = 1000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::headers;
 
     fn value(field: Option<&str>, languages: &Languages) -> Option<String> {
-        selecting(&field.map(|value| headers(&[("accept-language", value)])).unwrap_or_default(), languages)
+        let request = field.map(|value| headers(&[("accept-language", value)])).unwrap_or_default();
+        selecting(&request, languages).map(|value| String::from_utf8(value.to_vec()).unwrap())
     }
 
     #[test]
@@ -154,12 +145,14 @@ mod tests {
         check("", "");
         check("en, de", "de,en");
         check("eN ,   De", "de,en");
-        check("de;q=1.0, fr;q=0.5", "de,fr;q=500");
-        check("fr;q=0.5, de;q=1", "de,fr;q=500");
-        check("fr ; Q=0.50,de", "de,fr;q=500");
+        check("de;q=1.0, fr;q=0.5", "de,fr;q=0.500");
+        check("fr;q=0.5, de;q=1", "de,fr;q=0.500");
+        check("fr ; Q=0.50,de", "de,fr;q=0.500");
         check("en, en;q=1", "en");
         // What is refused.
-        check("en, de;q=0", "en");
+        check("en;q=0", "en;q=0");
+        check("de;q=0, EN;q=0.0", "de;q=0,en;q=0");
+        check("de;q=0, en", "en,de;q=0");
         check("*, de;q=0", "*,de;q=0");
         check("en, en-gb;q=0.000", "en,en-gb;q=0");
         // Malformed: as it stands.
@@ -168,6 +161,13 @@ mod tests {
         check("en;level=1", "en;level=1");
         check("en;q=0.5;q=1", "en;q=0.5;q=1");
         check("e n", "e n");
+        check("en,,de", "en,,de");
+        check("en, ", "en,");
+        check("en;", "en;");
+        check("-en", "-en");
+        check("en-123456789", "en-123456789");
+        check("*-CH", "*-CH");
+        check("de,fr;q=500", "de,fr;q=500");
     }
 
     #[test]
@@ -216,7 +216,25 @@ mod tests {
         check("*", None);
         check("de;q=0", None);
         check("de;q=x", None);
+        check("de, x_y;q=0.5", None);
+        check("de, en;q=2", None);
+        check("de,", None);
         check("", None);
         assert_eq!(preferred_language(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_states_languages() {
+        let check = |field: &str, expected: bool| {
+            assert_eq!(states_languages(&headers(&[("accept-language", field)])), expected, "{field}");
+        };
+        check("de-CH, de;q=0.9, *;q=0.1", true);
+        check("de;q=0", true);
+        for malformed in ["", "de,", "de;q=x", "de;level=1", "d e", "\"de\"", "de/*", "abcdefghi"] {
+            check(malformed, false);
+        }
+        assert!(!states_languages(&HeaderMap::new()));
+        assert!(states_languages(&headers(&[("accept-language", "de"), ("accept-language", "en")])));
+        assert!(!states_languages(&headers(&[("accept-language", "de"), ("accept-language", "")])));
     }
 }

@@ -1,10 +1,60 @@
 //! Members: the parts of a comma-separated list field, read from its bytes without allocating. RFC 9110 §5.6.1.
 
+use std::cmp::Ordering;
+
 use http::header::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
 
 /// The members of all lines of a field, trimmed, without the empty ones (§5.6.1.2).
 pub(crate) fn members<'a>(headers: &'a HeaderMap, field: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(field).iter().flat_map(|value| split(value.as_bytes(), b','))
+}
+
+/// What `parse` makes of each member of a list of words, such as clients send to choose by; `None` if it can make nothing
+/// of one, or if one is empty: readers differ in what such a list means.
+pub(crate) fn each_word<'a, T>(
+    headers: &'a HeaderMap,
+    field: &HeaderName,
+    parse: impl Fn(&'a [u8]) -> Option<T>,
+) -> Option<SmallVec<[T; 8]>> {
+    let lines = || headers.get_all(field).iter().map(|line| line.as_bytes().trim_ascii());
+    if lines().eq([b""]) {
+        return Some(SmallVec::new());
+    }
+    let members = lines().flat_map(|line| line.split(|byte| *byte == b','));
+    members.map(|member| parse(member.trim_ascii())).collect()
+}
+
+/// A word and its weight in thousandths, which is 1 where there is none (RFC 9110 §12.4.2); `None` for anything else.
+pub(crate) fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
+    let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let word = parts.next().filter(|word| !word.is_empty())?;
+    match (parts.next(), parts.next()) {
+        (None, _) => Some((word, ONE)),
+        (Some(weight), None) => Some((word, weight_of(weight)?)),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// `q=0.5`, at most three digits, at most 1.
+fn weight_of(parameter: &[u8]) -> Option<u16> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let (whole, digits) = match value {
+        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
+        [whole] => (whole, [].as_slice()),
+        _ => return None,
+    };
+    if !matches!(whole, b'0' | b'1') || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let place = |(digit, unit): (&u8, u16)| u16::from(digit - b'0') * unit;
+    let weight = u16::from(whole - b'0') * ONE + digits.iter().zip([100, 10, 1]).map(place).sum::<u16>();
+    (weight <= ONE).then_some(weight)
+}
+
+/// The order of words whose case says nothing.
+pub(crate) fn compare_words(one: &[u8], other: &[u8]) -> Ordering {
+    one.iter().map(u8::to_ascii_lowercase).cmp(other.iter().map(u8::to_ascii_lowercase))
 }
 
 /// The parts between separators, trimmed, without the empty ones. A separator within a quoted string does not separate.
@@ -78,6 +128,9 @@ fn end_of_quoted(text: &[u8], open: usize) -> Option<usize> {
 fn unquoted(argument: &[u8]) -> &[u8] {
     argument.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(argument)
 }
+
+/// A weight of 1.
+pub(crate) const ONE: u16 = 1000;
 
 /// Seconds; a number too large to hold counts as this (RFC 9111 §1.2.2).
 pub(crate) const MANY_SECONDS: u64 = 1 << 31;

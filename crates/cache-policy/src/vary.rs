@@ -1,11 +1,15 @@
 //! `Vary`: which request fields select among the responses of one URL. RFC 9111 §4.1, RFC 9110 §12.5.5.
 
 use holm_model::manifest::Languages;
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderMap, HeaderName, VARY};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, DATE,
+    FROM, HOST, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_RANGE, IF_UNMODIFIED_SINCE, MAX_FORWARDS, ORIGIN,
+    PROXY_AUTHORIZATION, RANGE, REFERER, USER_AGENT, VARY,
+};
 use smallvec::SmallVec;
 
 use crate::language;
-use crate::members::{members, split};
+use crate::members::{compare_words, each_word, weighted};
 
 /// The fields that a response varies by, in alphabetical order, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +17,10 @@ pub struct VarySpec(SmallVec<[HeaderName; 2]>);
 
 /// The values that one request has for these fields, brought to a common form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VaryValues(SmallVec<[Option<String>; 2]>);
+pub struct VaryValues(SmallVec<[Option<Value>; 2]>);
+
+/// One of them. What browsers send to choose by needs no allocation.
+pub(crate) type Value = SmallVec<[u8; 64]>;
 
 impl VarySpec {
     /// Reads `Vary`; `None` where the response does not vary. `*` is for [`crate::storable`] to refuse.
@@ -47,59 +54,134 @@ impl VaryValues {
     /// The values of a request. `languages` says how `Accept-Language` selects.
     #[must_use]
     pub fn of(spec: &VarySpec, request: &HeaderMap, languages: &Languages) -> Self {
-        Self(spec.0.iter().map(|name| normalised(name, request, languages)).collect())
+        Self(spec.0.iter().map(|name| selecting(name, request, languages)).collect())
     }
 
     /// Each value in the order of the spec; `None` for a field that the request lacks.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.0.iter().map(Option::as_deref)
     }
 }
 
-/// §4.1 allows what is known to be without meaning: list whitespace, the lines a list is spread over; and for the two
-/// fields that nearly every client words in its own way, the order and the case too.
-fn normalised(name: &HeaderName, request: &HeaderMap, languages: &Languages) -> Option<String> {
+/// §4.1 allows what the field's own definition knows to be without meaning. Of lists that is the space around commas and
+/// the lines that they are spread over; of the two by which nearly every client chooses in its own words, the order and
+/// the case too. What else may differ, differs: one client's strange value is not to select what all others get.
+fn selecting(name: &HeaderName, request: &HeaderMap, languages: &Languages) -> Option<Value> {
     if *name == ACCEPT_LANGUAGE {
         return language::selecting(request, languages);
     }
-    let mut lines = request.get_all(name).iter().peekable();
-    lines.peek()?;
-    if *name == ACCEPT_ENCODING {
-        return Some(accepted_codings(request));
+    if !request.contains_key(name) {
+        return None;
     }
-    let text = lines.map(|value| text_of(value.as_bytes())).collect::<Vec<_>>().join(",");
-    Some(text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect::<Vec<_>>().join(","))
+    let quoted = |request: &HeaderMap| request.get_all(name).iter().any(|line| line.as_bytes().contains(&b'"'));
+    Some(if *name == ACCEPT_ENCODING {
+        accepted_codings(request).unwrap_or_else(|| as_it_stands(request, name, b", "))
+    } else if *name == COOKIE {
+        // RFC 9113 §8.2.3.
+        as_it_stands(request, name, b"; ")
+    } else if NO_LISTS.contains(name) {
+        // Several lines are not one with commas.
+        as_it_stands(request, name, b"\n")
+    } else if quoted(request) {
+        // A comma in quotes parts nothing, and readers differ in where quotes end.
+        as_it_stands(request, name, b", ")
+    } else {
+        listed(request, name)
+    })
+}
+
+/// A field's lines, without the space around each.
+pub(crate) fn as_it_stands(request: &HeaderMap, name: &HeaderName, between: &[u8]) -> Value {
+    let mut text = Value::new();
+    for (index, line) in request.get_all(name).iter().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(between);
+        }
+        text.extend_from_slice(line.as_bytes().trim_ascii());
+    }
+    text
+}
+
+/// The members of a list, without the space around each. RFC 9110 §5.6.1.2 has recipients ignore the empty ones, but not
+/// all do.
+fn listed(request: &HeaderMap, name: &HeaderName) -> Value {
+    let mut text = Value::new();
+    let lines = request.get_all(name).iter();
+    for (index, member) in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(member.trim_ascii());
+    }
+    text
 }
 
 /// RFC 9110 §12.5.3: what the client accepts, each coding once. How much it wants each is not kept: it takes any. What
 /// it refuses is kept where it would be accepted if nothing were said of it: `identity`, and beside `*` everything.
-fn accepted_codings(request: &HeaderMap) -> String {
-    let mut accepted: SmallVec<[String; 8]> = SmallVec::new();
-    let mut refused: SmallVec<[String; 2]> = SmallVec::new();
-    for member in members(request, &ACCEPT_ENCODING) {
-        let mut parts = split(member, b';');
-        let coding = text_of(parts.next().unwrap_or_default()).to_ascii_lowercase();
-        // §8.4.1: the older name of the same.
-        let coding = if coding == "x-gzip" { "gzip".to_owned() } else { coding };
-        let refuses = parts.any(|part| language::weight_of(part) == Some(0));
-        if refuses { refused.push(coding) } else { accepted.push(coding) }
+/// `None` where anything else is said than that.
+fn accepted_codings(request: &HeaderMap) -> Option<Value> {
+    let codings = each_word(request, &ACCEPT_ENCODING, coding)?;
+    let named = |name: &[u8]| codings.iter().any(|coding| !coding.refused && coding.name.eq_ignore_ascii_case(name));
+    let any = named(b"*");
+    let counts = |coding: &Coding<'_>| {
+        let by_default = any || coding.name.eq_ignore_ascii_case(IDENTITY);
+        !coding.refused || (by_default && !named(coding.name))
+    };
+    let mut kept: SmallVec<[&Coding<'_>; 8]> = codings.iter().filter(|coding| counts(coding)).collect();
+    kept.sort_unstable_by(|a, b| compare_words(a.name, b.name));
+    kept.dedup_by(|b, a| a.name.eq_ignore_ascii_case(b.name));
+    let mut text = Value::new();
+    for coding in kept {
+        if !text.is_empty() {
+            text.push(b',');
+        }
+        text.extend(coding.name.iter().map(u8::to_ascii_lowercase));
+        text.extend_from_slice(if coding.refused { b";q=0" } else { b"" });
     }
-    let any = accepted.iter().any(|coding| coding == "*");
-    // `*;q=0` refuses what is not named, and that is of note of `identity` only.
-    if let Some(star) = refused.iter_mut().find(|coding| *coding == "*") {
-        "identity".clone_into(star);
-    }
-    refused.retain(|coding| (any || coding == "identity") && !accepted.contains(coding));
-    accepted.extend(refused.into_iter().map(|coding| coding + ";q=0"));
-    accepted.sort_unstable();
-    accepted.dedup();
-    accepted.join(",")
+    Some(text)
 }
 
-/// A field's bytes as text: each byte is one character, so that different bytes stay different.
-pub(crate) fn text_of(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+/// A member of `Accept-Encoding`.
+struct Coding<'a> {
+    name: &'a [u8],
+    refused: bool,
 }
+
+fn coding(member: &[u8]) -> Option<Coding<'_>> {
+    let (name, weight) = weighted(member)?;
+    let is_token = name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
+    let refused = weight == 0;
+    let name = match name {
+        // `*;q=0` refuses what is not named, and that is of note of `identity` only.
+        b"*" if refused => IDENTITY,
+        // §8.4.1: the older name of the same.
+        name if name.eq_ignore_ascii_case(b"x-gzip") => b"gzip",
+        name => name,
+    };
+    is_token.then_some(Coding { name, refused })
+}
+
+const IDENTITY: &[u8] = b"identity";
+
+/// Fields whose values are no lists: a comma in them, and the space beside it, is part of the value.
+const NO_LISTS: [HeaderName; 16] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_LOCATION,
+    CONTENT_TYPE,
+    DATE,
+    FROM,
+    HOST,
+    IF_MODIFIED_SINCE,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    MAX_FORWARDS,
+    ORIGIN,
+    PROXY_AUTHORIZATION,
+    RANGE,
+    REFERER,
+    USER_AGENT,
+];
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +210,35 @@ mod tests {
         check("x", &[("x", "1, 2")], &[("x", "1,2")], true);
         check("x", &[("x", "1"), ("x", "2")], &[("x", "1,2")], true);
         check("x", &[("x", "1")], &[("x", "2")], false);
+        // RFC 9110 §5.6.1.2: not every recipient ignores them.
+        check("x", &[("x", "1,")], &[("x", "1")], false);
+        check("x", &[("x", "1"), ("x", "")], &[("x", "1")], false);
+        check("x", &[("x", "\"a, b\"")], &[("x", "\"a,b\"")], false);
+        check("x", &[("x", "\"a\""), ("x", "b")], &[("x", "\"a\", b")], true);
+        // No lists.
+        check("origin", &[("origin", "https://a,")], &[("origin", "https://a")], false);
+        check("origin", &[("origin", "https://a, x")], &[("origin", "https://a,x")], false);
+        check("origin", &[("origin", "a"), ("origin", "b")], &[("origin", "a, b")], false);
+        check("origin", &[("origin", " https://a ")], &[("origin", "https://a")], true);
+        check("user-agent", &[("user-agent", "a, b")], &[("user-agent", "a,b")], false);
+        check("referer", &[("referer", "/a, b")], &[("referer", "/a,b")], false);
+        check("authorization", &[("authorization", "x a, b")], &[("authorization", "x a,b")], false);
+        // RFC 9113 §8.2.3.
+        check("cookie", &[("cookie", "a=1"), ("cookie", "b=2")], &[("cookie", "a=1; b=2")], true);
+        check("cookie", &[("cookie", "a=1"), ("cookie", "b=2")], &[("cookie", "a=1,b=2")], false);
+        check("cookie", &[("cookie", "a=1, b=2")], &[("cookie", "a=1,b=2")], false);
+        check(
+            "accept-encoding",
+            &[("accept-encoding", "gzip"), ("accept-encoding", "br")],
+            &[("accept-encoding", "BR,gzip")],
+            true,
+        );
+        check(
+            "accept-encoding",
+            &[("accept-encoding", "\"a"), ("accept-encoding", "b\"")],
+            &[("accept-encoding", "\"a,b\"")],
+            false,
+        );
         check("accept-language", &[("accept-language", "en, de")], &[("accept-language", "de,EN")], true);
         check("accept-language", &[("accept-language", "en, de")], &[("accept-language", "de")], false);
         check("accept-language", &[("accept-language", "en")], &[], false);
@@ -139,7 +250,7 @@ mod tests {
         let check = |field: &str, expected: &str| {
             let spec = VarySpec::of(&headers(&[("vary", "accept-encoding")])).unwrap();
             let values = VaryValues::of(&spec, &headers(&[("accept-encoding", field)]), &Languages::Normalised);
-            assert_eq!(values.iter().next().flatten(), Some(expected), "{field}");
+            assert_eq!(values.iter().next().flatten(), Some(expected.as_bytes()), "{field}");
         };
         check("", "");
         check("gzip, br", "br,gzip");
@@ -148,7 +259,12 @@ mod tests {
         check("gzip;q=0", "");
         check("gzip; q=0.000, br", "br");
         check("gzip;q=0.001", "gzip");
-        check("gzip;q=nan", "gzip");
+        // Malformed: as it stands.
+        check("gzip;q=nan", "gzip;q=nan");
+        check("gzip;q=0.5;x", "gzip;q=0.5;x");
+        check("gzip, ", "gzip,");
+        check("BR, , gzip", "BR, , gzip");
+        check("br gzip", "br gzip");
         // A coding that we do not know may be what the origin answers in.
         check("dcb, gzip", "dcb,gzip");
         check("identity", "identity");

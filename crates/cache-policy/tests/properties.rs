@@ -178,9 +178,11 @@ proptest! {
         for name in ["accept-language", "accept-encoding"] {
             let spec = VarySpec::of(&field("vary", name)).expect("it varies");
             let one = VaryValues::of(&spec, &field(name, &members.join(", ")), &languages);
-            let (first, second) = permuted.split_at(split.min(permuted.len()));
+            let (first, second) = permuted.split_at(split.clamp(1, permuted.len()));
             let mut lines = field(name, &first.join(" ,").to_ascii_uppercase().replace("Q=", "q="));
-            lines.append(name, second.join(",").parse().expect("a value"));
+            if !second.is_empty() {
+                lines.append(name, second.join(",").parse().expect("a value"));
+            }
             prop_assert_eq!(one, VaryValues::of(&spec, &lines, &languages), "{} {:?} {:?}", name, members, lines);
         }
     }

@@ -233,6 +233,10 @@ impl Inner {
         if self.local.concern(scope, local) {
             return Standing::Hard;
         }
+        // No purge is newer: prefixes of long paths need not be looked for after each invalidation.
+        if as_of >= self.applied {
+            return Standing::Live;
+        }
         let mut standing = Standing::Live;
         let own = [scope.site, scope.path_only, scope.with_query];
         for id in own.into_iter().chain(scope.tags.iter().copied()) {

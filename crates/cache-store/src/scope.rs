@@ -52,10 +52,11 @@ impl Scope {
         Self { tags: tags.iter().map(|tag| MarkId::tag(&self.site_name, tag)).collect(), ..self.clone() }
     }
 
-    /// The same scope in these cache groups (RFC 9875) of an origin: its scheme, host and port.
+    /// The same scope in these cache groups (RFC 9875), one or more, of an origin: its scheme, host and port.
     #[must_use]
     pub fn with_groups<'a>(mut self, origin: &str, groups: impl IntoIterator<Item = &'a str>) -> Self {
-        self.groups = groups.into_iter().map(|group| MarkId::group(&self.site_name, origin, group)).collect();
+        let named = groups.into_iter().map(|group| MarkId::group(&self.site_name, origin, group));
+        self.groups = std::iter::once(MarkId::any_group(&self.site_name, origin)).chain(named).collect();
         self
     }
 
@@ -125,7 +126,13 @@ impl MarkId {
         Self::hash(("group", site.as_str(), origin, group))
     }
 
-    fn site(site: &SiteName) -> Self {
+    /// The id of all cache groups of an origin.
+    pub(crate) fn any_group(site: &SiteName, origin: &str) -> Self {
+        Self::hash(("any-group", site.as_str(), origin))
+    }
+
+    /// The id of a site.
+    pub(crate) fn site(site: &SiteName) -> Self {
         Self::hash(("site", site.as_str()))
     }
 

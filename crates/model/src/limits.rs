@@ -13,10 +13,11 @@ pub const MAX_HEADERS: usize = 100;
 /// The longest request target, as in nginx's largest buffer by default, doubled.
 pub const MAX_URI_BYTES: usize = 16 << 10;
 
-/// The most tags (Surrogate-Key, Cache-Tag) kept of one response; a response with more is not stored.
+/// The most tags (Surrogate-Key, Cache-Tag), and cache groups, kept of one response; a response with more is not stored.
+/// One that invalidates more groups (RFC 9875) invalidates all of its origin's.
 pub const MAX_TAGS: usize = 64;
 
-/// The longest tag.
+/// The longest tag or group.
 pub const MAX_TAG_BYTES: usize = 128;
 
 /// The most selectors in one purge request.

@@ -1,6 +1,6 @@
 //! Invalidation: what a success of an unsafe method has changed is not served any more. RFC 9111 §4.4, RFC 9875 §3.
 
-use holm_cache_policy::{Named, TargetUri, invalidated_beside, invalidated_groups, invalidates};
+use holm_cache_policy::{InvalidatedGroups, Named, TargetUri, invalidated_beside, invalidated_groups, invalidates};
 use holm_cache_store::Changed;
 use holm_model::manifest::{KeyRule, QueryRule};
 use http::{HeaderMap, Request, StatusCode};
@@ -14,7 +14,7 @@ use crate::storing::Storing;
 struct Changes {
     url: bool,
     beside: SmallVec<[Named; 2]>,
-    groups: SmallVec<[String; 4]>,
+    groups: InvalidatedGroups,
     origin: String,
 }
 
@@ -37,9 +37,14 @@ impl Node {
             let (path, query) = (&*named.path, named.query.as_deref());
             Changed::Url { site, host, path, query }
         });
-        let groups = changes.groups.iter().map(|group| Changed::Group { site, origin: &changes.origin, group });
-        let changed: SmallVec<[Changed<'_>; 4]> =
-            changes.url.then_some(url).into_iter().chain(beside).chain(groups).collect();
+        let mut changed: SmallVec<[Changed<'_>; 4]> = changes.url.then_some(url).into_iter().chain(beside).collect();
+        let origin = &*changes.origin;
+        match &changes.groups {
+            InvalidatedGroups::Named(groups) => {
+                changed.extend(groups.iter().map(|group| Changed::Group { site, origin, group }));
+            }
+            InvalidatedGroups::All => changed.push(Changed::AnyGroup { site, origin }),
+        }
         match storing {
             Some(storing) => storing.change(&changed),
             None => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
     CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, VarySpec, VaryValues,
-    cache_groups, extract_tags, may_combine, storable, strip_for_client,
+    cache_groups, extract_tags, may_combine, storable, strip_for_client, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
@@ -269,7 +269,9 @@ impl Storing {
         // The next tier may know of purges that this body has not been held against yet.
         let as_of = as_of.min(self.begun_at);
         let length = Some(object.body().len() as u64);
-        match self.accept_as(&Method::GET, Received { status: stale.status, headers: &headers, length, times, as_of }) {
+        let received = Received { status: stale.status, headers: &headers, length, times, as_of };
+        let updated = updatable(self.asked.headers(), fresh, &headers);
+        match updated.and_then(|()| self.accept_as(&Method::GET, received)) {
             Ok(storable) => {
                 // At the key of the URL there stands the list of the variants now.
                 if storable.key != key && storable.primary != key {
@@ -347,7 +349,7 @@ impl Storing {
             _ => self.renew_variants(primary, Variants::new(spec.clone())),
         };
         let key = variants.latest_key(primary, values);
-        if let Some(oldest) = variants.keep(key, response) {
+        if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
             self.node.memory.remove(oldest.0);
             self.node.memory.remove(Aside::Parts.of(oldest));
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holm_cache_policy::{CacheKey, VarySpec, VaryValues, preferred_language};
+use holm_cache_policy::{CacheKey, VarySpec, VaryValues, preferred_language, states_languages};
 use holm_model::manifest::Languages;
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap};
 use parking_lot::Mutex;
@@ -79,8 +79,9 @@ impl Variants {
     }
 
     /// Notes that a variant is stored. Gives the one that is to go, where they are too many: the one stored longest ago.
-    pub(crate) fn keep(&self, key: CacheKey, response: &HeaderMap) -> Option<CacheKey> {
-        let by_language = self.specs[0].fields.is_only(&ACCEPT_LANGUAGE);
+    pub(crate) fn keep(&self, key: CacheKey, request: &HeaderMap, response: &HeaderMap) -> Option<CacheKey> {
+        // What was asked for by a malformed wish may hold anything of it.
+        let by_language = self.specs[0].fields.is_only(&ACCEPT_LANGUAGE) && states_languages(request);
         let language = response.get(CONTENT_LANGUAGE).filter(|_| by_language).and_then(|value| value.to_str().ok());
         let mut kept = self.kept.lock();
         kept.retain(|known| known.key != key);

@@ -216,6 +216,9 @@ fn what_an_invalidation_concerns() {
     check(url("/y", Some("q=1")), false);
     check(Changed::Url { site: &other, host: "h", path: "/x", query: Some("q=1") }, false);
     check(Changed::Group { site: &own, origin: "http://h", group: "g" }, true);
+    check(Changed::AnyGroup { site: &own, origin: "http://h" }, true);
+    check(Changed::AnyGroup { site: &own, origin: "https://h" }, false);
+    check(Changed::AnyGroup { site: &other, origin: "http://h" }, false);
     check(Changed::Group { site: &own, origin: "https://h", group: "g" }, false);
     check(Changed::Group { site: &own, origin: "http://h", group: "G" }, false);
     check(Changed::Group { site: &other, origin: "http://h", group: "g" }, false);
@@ -265,4 +268,40 @@ fn too_many_invalidations_cost_misses_and_no_memory() {
     }
     assert!(marks.len() <= 100_000);
     assert_eq!(marks.standing(&scope, Seq::ZERO, marks.local()), Standing::Live);
+}
+
+#[test]
+fn a_response_in_no_group_is_not_concerned_by_all_of_them() {
+    let (own, marks) = (site("s"), Marks::new());
+    marks.invalidate(&[Changed::AnyGroup { site: &own, origin: "http://h" }]);
+    assert_eq!(marks.standing(&Scope::new(&own, "h", "/x", None, &[]), Seq::ZERO, Local(0)), Standing::Live);
+}
+
+#[test]
+fn one_site_s_flood_costs_others_nothing() {
+    let (flooding, quiet, marks) = (site("s"), site("t"), Marks::new());
+    let scope = |site: &SiteName, path: &str| Scope::new(site, "h", path, None, &[]);
+    let begun = marks.local();
+    let late = marks.begin_fill();
+    marks.invalidate(&[Changed::Url { site: &quiet, host: "h", path: "/changed", query: None }]);
+    for index in 0..60_000 {
+        marks.invalidate(&[Changed::Url { site: &flooding, host: "h", path: &format!("/{index}"), query: None }]);
+    }
+    let standing = |site: &SiteName, path: &str| marks.standing(&scope(site, path), Seq::ZERO, begun);
+    assert_eq!(standing(&flooding, "/other"), Standing::Hard, "nobody knows any more");
+    assert_eq!(standing(&quiet, "/other"), Standing::Live);
+    assert_eq!(standing(&quiet, "/changed"), Standing::Hard);
+    // A fill from before is stored, and held against what its own site has seen.
+    let memory = Memory::new(ByteSize::mib(1));
+    for (key, site) in [(1, &flooding), (2, &quiet)] {
+        let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun_at, late.begun_local);
+        memory.insert(key, Arc::new(object), 10, &late).unwrap();
+    }
+    memory.sweep(&marks);
+    let standing_of = |key| memory.get(key).map(|object| marks.standing_of(&object));
+    assert_eq!((standing_of(1), standing_of(2)), (None, Some(Standing::Live)));
+    drop(late);
+    memory.sweep(&marks);
+    assert!(marks.is_empty());
+    assert_eq!(standing_of(2), Some(Standing::Live));
 }

@@ -47,6 +47,8 @@ async fn what_a_304_says_to_one_is_not_said_to_others() {
     // A directive says that everyone may have it; without one, it is for the one who asked.
     check(&[], &[("cache-control", "max-age=60"), ("set-cookie", "id=all")], "detail=expired", "200 hit; ttl=60 body")
         .await;
+    let cookie = &[("set-cookie", "id=alice")];
+    check(&[], cookie, "detail=set-cookie", &format!("{missing}set-cookie new")).await;
     let stale = "200 fwd=stale; fwd-status=200; stored; detail=expired new";
     check(&[("authorization", "alice")], &[("x-for", "alice")], "detail=authorization", stale).await;
     check(&[("cache-control", "no-store")], &[("x-for", "alice")], "detail=request-no-store", stale).await;
