@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use holm_model::limits::MAX_NO_VARY_PARAMETERS;
 use http::header::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry};
@@ -113,7 +114,7 @@ fn names(list: &InnerList) -> Option<Vec<String>> {
     // It is a set.
     names.sort_unstable();
     names.dedup();
-    Some(names)
+    (names.len() <= MAX_NO_VARY_PARAMETERS).then_some(names)
 }
 
 /// §5.3, and `application/x-www-form-urlencoded` of the URL standard: what is no UTF-8 is replaced.

@@ -26,7 +26,8 @@ impl ContentRange {
         let (range, complete) = rest.trim_start().split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let (first, last) = (number(first)?, number(last)?);
-        let complete = if complete == "*" { None } else { Some(number(complete)?) };
+        // One that no number holds is none.
+        let complete = if complete == "*" { None } else { Some(number(complete).filter(|length| *length < u64::MAX)?) };
         let valid = first <= last && last < u64::MAX && complete.is_none_or(|complete| last < complete);
         (unit.eq_ignore_ascii_case("bytes") && valid).then_some(Self { bytes: ByteRange { first, last }, complete })
     }

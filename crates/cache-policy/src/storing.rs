@@ -1,6 +1,6 @@
 //! Storing: may a response be kept for others? RFC 9111 §3.
 
-use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS};
+use holm_model::limits::{MAX_TAG_BYTES, MAX_TAGS, MAX_VARY_FIELDS};
 use holm_model::manifest::CacheRule;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
@@ -226,11 +226,16 @@ fn is_single_part(headers: &HeaderMap) -> bool {
     !headers.get(CONTENT_TYPE).is_some_and(several) && ContentRange::parse(headers).is_some()
 }
 
-/// Does `Vary` say that no request can be known to select the response (§4.1)? So does a member that names no field.
+/// Does `Vary` say that no request can be known to select the response (§4.1)? So do a member that names no field, and more
+/// fields than are compared.
 pub(crate) fn varies_by_anything(headers: &HeaderMap) -> bool {
     let members = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut members = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
-    members.any(|member| member.contains(&b'*') || HeaderName::from_bytes(member).is_err())
+    let mut count = 0;
+    members.any(|member| {
+        count += 1;
+        member.contains(&b'*') || HeaderName::from_bytes(member).is_err() || count > MAX_VARY_FIELDS
+    })
 }
 
 /// Statuses whose caching requirements this cache meets (§5.2.2.3).

@@ -1,12 +1,14 @@
 //! Validation: asking the origin whether a stored response is still good, and taking in what it says. RFC 9111 §4.3.
 
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED,
+    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 
 use crate::headers::strip_hop_by_hop;
 use crate::range::number;
+use crate::surrogate::SURROGATE_CONTROL;
+use crate::targeted::{CDN_CACHE_CONTROL, HOLM_CACHE_CONTROL};
 
 /// What the response to a HEAD makes of a stored response to a GET.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +51,13 @@ pub(crate) fn has_validator(headers: &HeaderMap) -> bool {
 ///
 /// `ETag` is one of the first kind. A 304 that bears another strong validator than we asked by says, by §4.3.4, nothing
 /// of the response that we have; yet the tag that we asked by was its only one, so a 304 can only mean that. The stored
-/// tag stays beside the stored bytes: with the other one, the next validation would ask for what we do not have.
+/// tag stays beside the stored bytes: with the other one, the next validation would ask for what we do not have. Of what it
+/// says beside that only how long the answer holds is taken: the rest, a date above all, may be of the other representation.
 pub(crate) fn update_stored(stored: &mut HeaderMap, fresh: &HeaderMap) {
     let mut fresh = fresh.clone();
     strip_hop_by_hop(&mut fresh);
-    for name in fresh.keys().filter(|name| !KEPT.contains(name)) {
+    let of_another = matches!((stored.get(ETAG), fresh.get(ETAG)), (Some(stored), Some(fresh)) if stored != fresh);
+    for name in fresh.keys().filter(|name| if of_another { LASTING.contains(name) } else { !KEPT.contains(name) }) {
         stored.remove(name);
         for value in fresh.get_all(name) {
             stored.append(name, value.clone());
@@ -65,6 +69,9 @@ const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// RFC 9530.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// What tells how long a response holds.
+const LASTING: [HeaderName; 7] =
+    [AGE, CACHE_CONTROL, CDN_CACHE_CONTROL, DATE, EXPIRES, HOLM_CACHE_CONTROL, SURROGATE_CONTROL];
 const KEPT: [HeaderName; 7] =
     [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_MD5, CONTENT_DIGEST, REPR_DIGEST, ETAG];
 
@@ -72,6 +79,23 @@ const KEPT: [HeaderName; 7] =
 mod tests {
     use super::*;
     use crate::testing::headers;
+
+    #[test]
+    fn a_304_of_another_tag_tells_only_how_long() {
+        let mut stored =
+            headers(&[("etag", "\"1\""), ("last-modified", "Tue, 15 Nov 1994 12:00:00 GMT"), ("x", "old")]);
+        let fresh = headers(&[
+            ("etag", "\"2\""),
+            ("last-modified", "Tue, 15 Nov 1994 13:00:00 GMT"),
+            ("x", "new"),
+            ("cache-control", "max-age=9"),
+        ]);
+        update_stored(&mut stored, &fresh);
+        let text = |name: &str| stored.get(name).and_then(|value| value.to_str().ok());
+        assert_eq!((text("etag"), text("x")), (Some("\"1\""), Some("old")));
+        assert_eq!(text("last-modified"), Some("Tue, 15 Nov 1994 12:00:00 GMT"));
+        assert_eq!(text("cache-control"), Some("max-age=9"));
+    }
 
     /// RFC 9111 §3.2.
     #[test]

@@ -57,6 +57,12 @@ impl VaryValues {
         Self(spec.0.iter().map(|name| selecting(name, request, languages)).collect())
     }
 
+    /// Bytes that they hold beside what they are.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|value| size_of::<Option<Value>>() + value.as_ref().map_or(0, SmallVec::len)).sum()
+    }
+
     /// Each value in the order of the spec; `None` for a field that the request lacks.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.0.iter().map(Option::as_deref)

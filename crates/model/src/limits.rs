@@ -62,3 +62,9 @@ pub const AS_OF_WAIT: Duration = Duration::from_secs(2);
 
 /// The longest content of a QUERY that is read to enter the cache key; a longer one goes by the cache.
 pub const MAX_QUERY_CONTENT: ByteSize = ByteSize::kib(64);
+
+/// The most fields that a response may name in `Vary`; one with more is not stored.
+pub const MAX_VARY_FIELDS: usize = 32;
+
+/// The most parameters that `No-Vary-Search` may name; one with more is as good as absent.
+pub const MAX_NO_VARY_PARAMETERS: usize = 64;

@@ -57,7 +57,7 @@ pub const REASONS: &[(&str, &[Reason])] = &[
             reason("private", "the response says so"),
             reason("no-freshness", "it states no lifetime and nothing to derive one from, or one that is over"),
             reason("status", "a status that is not stored, or not understood under `must-understand`"),
-            reason("vary-star", "`Vary: *`"),
+            reason("vary-star", "`Vary: *`, a member that names no field, or more than 32 fields"),
             reason("vary-client", "it varies by a field that the tier writes anew for each client"),
             reason("set-cookie", "it sets a cookie, and no directive says that everyone may have it"),
             reason("partial", "a 206 that does not say in one `Content-Range` which part it is"),

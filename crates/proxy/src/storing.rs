@@ -190,6 +190,7 @@ impl Storing {
         let Storable { head, scope, as_of, key, primary } = storable;
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
+            self.node.memory.remove(Aside::Parts.of(key));
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
         }
         if primary != self.primary {
@@ -199,6 +200,11 @@ impl Storing {
         // Parts of a response are of no use beside the whole.
         self.node.memory.remove(Aside::Parts.of(key));
         self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+    }
+
+    /// Parts that led to no whole response lead to none the next time either.
+    pub(crate) fn forget_parts(&self, storable: &Storable) {
+        self.node.memory.remove(Aside::Parts.of(storable.key));
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
@@ -407,19 +413,26 @@ pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
 
 /// Bytes that an object occupies: its body, its head, and the index's share.
 fn weight(object: &Object<Stored>) -> u32 {
-    let size = |fields: &HeaderMap| -> usize {
-        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
-    };
     let meta = match object.meta() {
-        Stored::Response(response) => size(&response.headers),
-        Stored::EarlyHints(fields) => size(fields),
+        Stored::Response(head) => head_weight(head),
+        Stored::EarlyHints(fields) => fields_weight(fields),
         Stored::Parts(stored) => {
-            size(&stored.head.headers) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
+            head_weight(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
         }
         Stored::Variants(_) | Stored::Queries(_) => LIST_BYTES,
         Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
+fn head_weight(head: &StoredResponse) -> usize {
+    fields_weight(&head.headers) + head.vary.as_ref().map_or(0, |(_, values)| values.weight())
+}
+
+/// A map has room for more fields than it holds, and a name and a value each point to their bytes.
+fn fields_weight(fields: &HeaderMap) -> usize {
+    let texts: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    texts + fields.capacity() * FIELD_BYTES
 }
 
 /// How long requests for a URL whose response could not be stored do not queue for one another. As long as Varnish's
@@ -429,5 +442,8 @@ const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
 /// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
 const ENTRY_BYTES: usize = 512;
 
-/// What a list of variants, or of parameters, costs at most or nearly.
+/// What a place for a field costs in a map: the field's two pointers with their lengths, and its share of the index.
+const FIELD_BYTES: usize = 104;
+
+/// What a list of variants, or of parameters, costs at most or nearly: both are bounded.
 const LIST_BYTES: usize = 8 << 10;

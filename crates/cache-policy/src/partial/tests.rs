@@ -48,6 +48,7 @@ fn rfc9110_14_4_content_range() {
         "lines 0-4/10",
         "bytes 0-4",
         "bytes 0-/10",
+        "bytes 0-9/99999999999999999999999",
         "0-4/10",
         "bytes a-b/c",
         "",

@@ -193,6 +193,7 @@ impl Fetch {
                 Ok(frame) => frame,
                 Err(error) => {
                     debug!(%error, "a fill broke off");
+                    self.storing.forget_parts(&storable);
                     return writer.fail(error);
                 }
             };

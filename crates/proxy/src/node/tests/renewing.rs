@@ -98,3 +98,29 @@ async fn what_a_post_makes_of_its_target_is_stored() {
     check(&[], true).await;
     check(&[("x-http-method-override", "PUT")], false).await;
 }
+
+#[tokio::test]
+async fn parts_whose_rest_breaks_off_are_not_built_on_again() {
+    const STRONG: (&str, &str) = ("etag", "\"1\"");
+    let (mut sender, rest) = streaming(&[FRESH, STRONG, ("content-range", "bytes 5-9/10")]);
+    let origin = Fixture::new(move |request| {
+        let range = request.headers().get("range").map(|range| range.to_str().unwrap().to_owned());
+        Ok(match range.as_deref() {
+            None => response(200, &[FRESH, STRONG], "0123456789"),
+            Some("bytes=0-4") => response(206, &[FRESH, STRONG, ("content-range", "bytes 0-4/10")], "01234"),
+            Some(_) => {
+                let mut rest = rest.lock().take().expect("asked for once");
+                *rest.status_mut() = StatusCode::PARTIAL_CONTENT;
+                rest
+            }
+        })
+    });
+    let part = origin.reply(get("/", &[("range", "bytes=0-4")])).await;
+    assert_eq!(part.response.into_body().collect(10).await.expect("a part"), "01234");
+    let broken = origin.reply(get("/", &[])).await;
+    sender.send_data(Bytes::from_static(b"56")).await.expect("a reader");
+    drop(sender);
+    assert!(broken.response.into_body().collect(20).await.is_err(), "no clean end for what broke off");
+    let said = origin.ask(get("/", &[])).await;
+    assert!(said.ends_with("0123456789"), "{said}");
+}
