@@ -1,7 +1,7 @@
 //! QUERY: a safe request whose content is a part of what it asks for (draft-ietf-httpbis-safe-method-w-body).
 
 use bytes::Bytes;
-use holm_cache_policy::{content_digest, is_query};
+use holm_cache_policy::content_digest;
 use holm_model::limits::MAX_QUERY_CONTENT;
 use holm_transport::body::{Body, BodyError};
 use http::Request;
@@ -11,7 +11,7 @@ use crate::pieces;
 
 /// Reads the content of a QUERY, so that it can enter the key and be sent more than once. A longer one goes by the cache.
 pub(crate) async fn read_content<'a>(target: Target<'a>, request: Request<Body>) -> (Target<'a>, Request<Body>) {
-    if !is_query(request.method()) || !target.route.rule.enabled {
+    if !target.route.rule.enabled {
         return (target, request);
     }
     let (head, body) = request.into_parts();

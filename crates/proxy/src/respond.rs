@@ -20,13 +20,17 @@ use crate::report::Report;
 use crate::stored::{StoredParts, StoredResponse};
 
 impl Node {
-    /// Answers a request from the cache, or from the next hop through the cache where that may be.
+    /// Answers a request from the cache, or from the next hop through the cache where that may be. Whatever a hit does not
+    /// need is boxed: its state would be moved with every request's.
     pub(crate) async fn respond(self: &Arc<Self>, target: Target<'_>, request: Request<Body>) -> Reply {
         let now = now();
-        let (target, request) = read_content(target, request).await;
+        let (target, request) = match is_query(request.method()) {
+            true => Box::pin(read_content(target, request)).await,
+            false => (target, request),
+        };
         if let Some(reason) = bypass_reason(&target.route.rule, &request) {
             let outcome = if reason == METHOD { Outcome::Method } else { Outcome::Bypass };
-            return self.pass(&target, request, Report::forward(outcome, reason)).await;
+            return Box::pin(self.pass(&target, request, Report::forward(outcome, reason))).await;
         }
         let target = target.for_storing();
         let directives = RequestDirectives::parse(request.headers());

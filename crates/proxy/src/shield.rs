@@ -77,7 +77,7 @@ impl ShieldService {
         if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
             return self.node.respond(*target, request).await;
         }
-        self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag")).await
+        Box::pin(self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag"))).await
     }
 
     fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {
