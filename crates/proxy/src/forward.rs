@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use holm_cache_policy::is_safe;
 use holm_model::fields;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 use http::{Method, Version};
@@ -44,7 +45,7 @@ pub(crate) fn write_client(headers: &mut HeaderMap, client: IpAddr, scheme: Sche
 /// Removes what asks for another method than the request's, where that one's response may be stored: an error or a
 /// deletion's page would be served to all. Other methods keep it, for clients that can't send what they mean.
 pub(crate) fn remove_method_overrides(method: &Method, headers: &mut HeaderMap) {
-    if method.is_safe() || method.as_str() == "QUERY" {
+    if is_safe(method) {
         remove_all(headers, fields::overrides_method);
     }
 }

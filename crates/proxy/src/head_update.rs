@@ -24,7 +24,6 @@ impl Node {
         stale: StaleObject,
         report: Report,
     ) -> Reply {
-        let _underway = self.underway.enter(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let mut head = filling_head(&request);

@@ -1,6 +1,6 @@
 //! Invalidation: what a success of an unsafe method has changed is not served any more. RFC 9111 §4.4, RFC 9875 §3.
 
-use holm_cache_policy::{InvalidatedGroups, Named, TargetUri, invalidated_beside, invalidated_groups, invalidates};
+use holm_cache_policy::{InvalidatedGroups, TargetUri, invalidated_beside, invalidated_groups, invalidates};
 use holm_cache_store::Changed;
 use holm_model::manifest::{KeyRule, QueryRule};
 use http::{HeaderMap, Request, StatusCode};
@@ -9,14 +9,6 @@ use smallvec::SmallVec;
 use crate::node::{Node, Target, origin, path_key};
 use crate::stored::Aside;
 use crate::storing::Storing;
-
-/// What a response has changed, as the marks are told of it.
-struct Changes {
-    url: bool,
-    beside: SmallVec<[Named; 2]>,
-    groups: InvalidatedGroups,
-    origin: String,
-}
 
 impl Node {
     /// Takes note of what the response to a request (whose body is gone) has changed. What `storing` is to store of the
@@ -28,18 +20,22 @@ impl Node {
         (status, response): (StatusCode, &HeaderMap),
         storing: Option<&mut Storing>,
     ) -> bool {
-        let Some(changes) = self.changes(target, request, status, response, storing.is_some()) else {
+        let groups = invalidated_groups(request.method(), response);
+        let changes = invalidates(request.method(), status);
+        let beside = if changes { invalidated_beside(&target.uri(request), response) } else { SmallVec::new() };
+        let itself = changes && self.may_hold(target, request, storing.is_some());
+        if !itself && beside.is_empty() && groups.is_empty() {
             return storing.is_none_or(|storing| storing.is_untouched());
-        };
+        }
         let (site, host, uri) = (target.site.name(), target.authority.host(), request.uri());
-        let url = Changed::Url { site, host, path: uri.path(), query: uri.query() };
-        let beside = changes.beside.iter().map(|named| {
-            let (path, query) = (&*named.path, named.query.as_deref());
-            Changed::Url { site, host, path, query }
-        });
-        let mut changed: SmallVec<[Changed<'_>; 4]> = changes.url.then_some(url).into_iter().chain(beside).collect();
-        let origin = &*changes.origin;
-        match &changes.groups {
+        let url = |path, query| Changed::Url { site, host, path, query };
+        // Groups are those of the origin in whose name their members were fetched.
+        let named = target.for_storing();
+        let origin = &*origin(named.scheme, named.authority);
+        let mut changed: SmallVec<[Changed<'_>; 4]> =
+            itself.then(|| url(uri.path(), uri.query())).into_iter().collect();
+        changed.extend(beside.iter().map(|named| url(&named.path, named.query.as_deref())));
+        match &groups {
             InvalidatedGroups::Named(groups) => {
                 changed.extend(groups.iter().map(|group| Changed::Group { site, origin, group }));
             }
@@ -54,24 +50,6 @@ impl Node {
         }
     }
 
-    fn changes(
-        &self,
-        target: &Target<'_>,
-        request: &Request<()>,
-        status: StatusCode,
-        response: &HeaderMap,
-        posted: bool,
-    ) -> Option<Changes> {
-        let groups = invalidated_groups(request.method(), response);
-        let changes = invalidates(request.method(), status);
-        let beside = if changes { invalidated_beside(&target.uri(request), response) } else { SmallVec::new() };
-        let url = changes && self.may_hold(target, request, posted);
-        // Groups are those of the origin in whose name their members were fetched.
-        let named = target.for_storing();
-        let origin = origin(named.scheme, named.authority);
-        (url || !beside.is_empty() || !groups.is_empty()).then_some(Changes { url, beside, groups, origin })
-    }
-
     /// Can something of this URL be stored, or be on its way? Most of what is posted to is never stored: it need not be
     /// remembered. `posted`: this request is itself among those under way. What is on its way is asked for first: it may be
     /// stored meanwhile, but not the other way round.
@@ -83,8 +61,7 @@ impl Node {
         }
         let target = target.for_storing();
         let key = target.key(request);
-        self.fills.concern(key.0)
-            || self.underway.count(key) > usize::from(posted)
+        self.underway.count(key) > usize::from(posted)
             || self.traces.has(key)
             || self.traces.has(path_key(&target.key_input(request)))
             || self.memory.contains(key.0)

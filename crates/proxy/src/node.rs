@@ -44,9 +44,9 @@ pub struct Node {
     /// What the marks have applied, for those who wait for it.
     pub(crate) applied: watch::Sender<Seq>,
     pub(crate) fills: Arc<FillTable>,
-    /// Where a URL's own key and the fills do not tell that something of it may be here.
+    /// Where a URL's own key does not tell that something of it may be here.
     pub(crate) traces: Traces,
-    /// Requests that may store something without being fills.
+    /// The fetches that may store something.
     pub(crate) underway: Arc<Underway>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.

@@ -21,7 +21,6 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
-        let underway = self.underway.enter(target.key(&request));
         let storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let alone = self.hear_alone(target, &mut request);
@@ -34,8 +33,7 @@ impl Node {
         let Answer { response, as_of, .. } = answer;
         let report = report.fwd_status(response.status());
         let (parts, body) = response.into_parts();
-        let received =
-            Received { status: parts.status, headers: &parts.headers, length: body.exact_len(), times, as_of };
+        let received = Received::of(&parts, &body, times, as_of);
         // An error is about these ranges or conditions, not about what others ask for.
         let accepted = match parts.status {
             StatusCode::PARTIAL_CONTENT | StatusCode::OK => storing.accept(received),
@@ -50,13 +48,10 @@ impl Node {
         };
         let report = report.stored(&storable.head.meta);
         let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
-        let store = move |chunks: &[Bytes]| {
-            match &part {
-                Some(fields) => storing.store_part(storable, fields, join(chunks)),
-                // Not every origin serves ranges.
-                None => storing.store(storable, join(chunks)),
-            }
-            drop(underway);
+        let store = move |chunks: &[Bytes]| match &part {
+            Some(fields) => storing.store_part(storable, fields, join(chunks)),
+            // Not every origin serves ranges.
+            None => storing.store(storable, join(chunks)),
         };
         Reply::new(Response::from_parts(parts, keep::collected(self, body, store)), report, as_of)
     }

@@ -51,7 +51,7 @@ impl Aside {
 }
 
 /// A response's head as it is sent again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StoredResponse {
     pub(crate) status: StatusCode,
     /// End-to-end fields; on the edge, only what a client may see.

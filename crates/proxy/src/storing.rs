@@ -11,8 +11,9 @@ use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
+use holm_transport::body::Body;
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, response};
 use tracing::debug;
 
 use crate::address::Authority;
@@ -21,6 +22,7 @@ use crate::forward::X_FORWARDED_FOR;
 use crate::internal::Scheme;
 use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
 use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+use crate::underway::Entry;
 use crate::variants::Variants;
 
 /// The right to store what one fetch brings. It begins before the fetch does: what is purged, or changed, from then on
@@ -36,6 +38,8 @@ pub(crate) struct Storing {
     /// The client's request, without its body.
     asked: Request<()>,
     place: Place,
+    /// Tells those who change the URL that this may bring something of it.
+    _underway: Entry,
     primary: CacheKey,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
@@ -79,12 +83,21 @@ pub(crate) struct Received<'a> {
     pub(crate) as_of: Seq,
 }
 
+impl<'a> Received<'a> {
+    /// Of a response that was taken apart.
+    pub(crate) fn of(head: &'a response::Parts, body: &Body, times: FetchTimes, as_of: Seq) -> Self {
+        Self { status: head.status, headers: &head.headers, length: body.exact_len(), times, as_of }
+    }
+}
+
 impl Storing {
     /// Of the response to a request that is about to be sent.
     pub(crate) fn begin<B>(node: &Arc<Node>, target: &Target<'_>, request: &Request<B>) -> Self {
         if target.content_digest.is_some() {
             node.traces.leave(Target { content_digest: None, ..*target }.key(request));
         }
+        let primary = target.key(request);
+        let underway = node.underway.enter(primary);
         let guard = node.marks.begin_fill();
         Self {
             begun_local: guard.begun_local(),
@@ -97,7 +110,8 @@ impl Storing {
                 authority: target.authority.clone(),
                 content_digest: target.content_digest,
             },
-            primary: target.key(request),
+            _underway: underway,
+            primary,
             scope: target.scope(request),
             rule: target.route.rule.clone(),
             node: Arc::clone(node),
@@ -145,7 +159,7 @@ impl Storing {
             return Err(NoStoreReason::VaryClient);
         }
         let (primary, scope) = self.url_key(headers);
-        let scope = self.described(scope, headers);
+        let scope = self.described(&scope, headers);
         let vary = spec.map(|spec| {
             let values = VaryValues::of(&spec, request, &self.rule.languages);
             (spec, values)
@@ -174,45 +188,43 @@ impl Storing {
         (key, scope)
     }
 
-    /// The scope with the response's tags and groups.
-    fn described(&self, scope: Scope, response: &HeaderMap) -> Scope {
-        let groups = cache_groups(response);
-        let tagged = scope.with_tags(&extract_tags(response));
-        let Place { scheme, authority, .. } = &self.place;
+    /// The scope with the tags and groups that a response states; those that it had stay where it states none.
+    fn described(&self, scope: &Scope, response: &HeaderMap) -> Scope {
+        let (tags, groups) = (extract_tags(response), cache_groups(response));
+        let scope = if tags.is_empty() { scope.clone() } else { scope.with_tags(&tags) };
         if groups.is_empty() {
-            return tagged;
+            return scope;
         }
-        tagged.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
+        let Place { scheme, authority, .. } = &self.place;
+        scope.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
     }
 
     /// Stores a response with its whole body.
     pub(crate) fn store(&self, storable: Storable, bytes: Bytes) {
+        // Beside the whole they are of no use, and if they led to none they lead to none the next time either.
+        self.forget_parts(&storable);
         let Storable { head, scope, as_of, key, primary } = storable;
         let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
-            self.node.memory.remove(Aside::Parts.of(key));
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
         }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.memory.remove(self.primary.0);
         }
-        // Parts of a response are of no use beside the whole.
-        self.node.memory.remove(Aside::Parts.of(key));
         self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
     }
 
-    /// Parts that led to no whole response lead to none the next time either.
+    /// Drops the parts of a response.
     pub(crate) fn forget_parts(&self, storable: &Storable) {
         self.node.memory.remove(Aside::Parts.of(storable.key));
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
     pub(crate) fn store_part(&self, storable: Storable, fields: &HeaderMap, bytes: Bytes) {
-        let Storable { head, scope, as_of, key, primary } = storable;
         let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
-        let place = Aside::Parts.of(key);
-        if key != self.primary {
+        let (place, mut storable, mut parts) = (Aside::Parts.of(storable.key), storable, part);
+        if storable.key != self.primary {
             // The URL's own key does not lead there.
             self.node.traces.leave(self.primary);
         }
@@ -221,40 +233,27 @@ impl Storing {
         let known = self.node.memory.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        let (mut parts, mut scope, mut as_of) = (part, scope, as_of);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
-            && may_combine(&stored.head.headers, &head.headers)
+            && may_combine(&stored.head.headers, &storable.head.headers)
             && let Some(combined) = stored.parts.with(&parts)
             && combined.held() <= self.node.max_object
         {
-            (parts, scope, as_of) = (combined, scope.united(known.scope()), as_of.min(applied));
+            parts = combined;
+            storable.scope = storable.scope.united(known.scope());
+            storable.as_of = storable.as_of.min(applied);
         }
-        let mut headers = head.headers.clone();
-        headers.remove(CONTENT_RANGE);
-        let head = StoredResponse { status: head.status, headers, meta: head.meta.clone(), vary: head.vary.clone() };
-        match parts.whole() {
-            Some(pieces) => self.promote((key, primary), head, &pieces, scope, as_of),
-            None => {
-                let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
-                self.insert(place, stored, Bytes::new(), scope, as_of);
-            }
+        let mut head = StoredResponse::clone(&storable.head);
+        head.headers.remove(CONTENT_RANGE);
+        // RFC 9111 §3.4: parts that make a whole are one response.
+        if let Some(pieces) = parts.whole() {
+            let whole = join(&pieces);
+            head.status = StatusCode::OK;
+            head.headers.insert(CONTENT_LENGTH, whole.len().into());
+            return self.store(Storable { head: Arc::new(head), ..storable }, whole);
         }
-    }
-
-    /// Parts that make a whole are one response (RFC 9111 §3.4).
-    fn promote(
-        &self,
-        (key, primary): (CacheKey, CacheKey),
-        mut head: StoredResponse,
-        pieces: &[Bytes],
-        scope: Scope,
-        as_of: Seq,
-    ) {
-        let whole = join(pieces);
-        head.status = StatusCode::OK;
-        head.headers.insert(CONTENT_LENGTH, whole.len().into());
-        self.store(Storable { head: Arc::new(head), scope, as_of, key, primary }, whole);
+        let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
+        self.insert(place, stored, Bytes::new(), storable.scope, storable.as_of);
     }
 
     /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4). What it says
@@ -283,7 +282,7 @@ impl Storing {
                 if storable.key != key && storable.primary != key {
                     self.node.memory.remove(key.0);
                 }
-                let scope = self.redescribed(object.scope(), fresh);
+                let scope = self.described(object.scope(), fresh);
                 let stored = Stored::Response(storable.head);
                 Renewed::Shared(self.insert(storable.key.0, stored, object.body().clone(), scope, as_of))
             }
@@ -296,17 +295,6 @@ impl Storing {
                 Renewed::Private(Box::new(head), reason)
             }
         }
-    }
-
-    /// The scope with the tags and groups that a 304 states; without any, the stored ones stay.
-    fn redescribed(&self, scope: &Scope, fresh: &HeaderMap) -> Scope {
-        let (tags, groups) = (extract_tags(fresh), cache_groups(fresh));
-        let scope = if tags.is_empty() { scope.clone() } else { scope.with_tags(&tags) };
-        if groups.is_empty() {
-            return scope;
-        }
-        let Place { scheme, authority, .. } = &self.place;
-        scope.with_groups(&origin(*scheme, authority), groups.iter().map(String::as_str))
     }
 
     /// Requests for this URL do not queue for one another for a while.

@@ -1,4 +1,4 @@
-//! Under way: requests that may bring a response into the cache without being fills. A change of the same URL must know.
+//! Under way: fetches that may bring a response into the cache. A change of the same URL must know of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holm_cache_policy::CacheKey;
 use parking_lot::Mutex;
 
-/// How many such requests of each URL are under way.
+/// How many such fetches of each URL are under way.
 #[derive(Debug)]
 pub(crate) struct Underway(Vec<Mutex<HashMap<u128, usize>>>);
 
@@ -31,7 +31,7 @@ impl Underway {
     }
 }
 
-/// One request that is under way.
+/// One fetch that is under way.
 #[derive(Debug)]
 pub(crate) struct Entry {
     table: Arc<Underway>,

@@ -23,8 +23,6 @@ pub(crate) struct Fill {
     pub(crate) begun_at: Seq,
     /// The local invalidations that it began after.
     local: Local,
-    /// The key of its URL, whichever variant it fetches.
-    primary: u128,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     /// Those who wait for its head.
@@ -65,7 +63,6 @@ impl Fill {
         Self {
             begun_at: node.begin_seq(target),
             local: node.marks.local(),
-            primary: target.key(request).0,
             scope: target.scope(request),
             audience: Arc::default(),
             phase: watch::Sender::new(Phase::Asked),
@@ -134,11 +131,6 @@ impl FillTable {
     /// Is a fill of `key` under way?
     pub(crate) fn contains(&self, key: u128) -> bool {
         self.shard(key).lock().contains_key(&key)
-    }
-
-    /// Is any variant of this URL being filled? Looks at every fill: few are under way.
-    pub(crate) fn concern(&self, primary: u128) -> bool {
-        self.shards.iter().any(|shard| shard.lock().values().any(|fill| fill.primary == primary))
     }
 
     fn shard(&self, key: u128) -> &Mutex<HashMap<u128, Arc<Fill>>> {
