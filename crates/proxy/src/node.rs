@@ -146,7 +146,7 @@ impl Node {
     /// Sets the node's gauges.
     pub fn collect(&self, name: &NodeName, registry: &Registry) {
         let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
-        let stats = self.memory.stats();
+        let stats = self.store.stats();
         registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
         registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
         registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
@@ -165,7 +165,7 @@ impl Node {
     /// Begins to follow a purge log whose entries up to `applied` concern nothing that is held here.
     pub(crate) fn follow(&self, log: LogId, applied: Seq) {
         if self.marks.follow(log, applied) {
-            self.memory.clear();
+            self.store.clear();
         }
         self.applied.send_replace(self.marks.applied());
     }
@@ -173,7 +173,7 @@ impl Node {
     /// Frees what purges have rejected. Takes time in proportion to what is held.
     pub(crate) fn sweep(&self) {
         if !self.marks.is_empty() {
-            self.memory.sweep(&self.marks);
+            self.store.sweep(&self.marks);
         }
     }
 

@@ -36,7 +36,7 @@ impl Node {
         let directives = RequestDirectives::parse(request.headers());
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
-        match self.look_up(&target, &request, now) {
+        match self.look_up(&target, &request, now).await {
             Found::Response { key, object, head, soft_since } => {
                 match head.meta.verdict(&directives, now, soft_since) {
                     Verdict::Serve => self.hit(&request, &object, &head, applied, now),

@@ -1,0 +1,227 @@
+//! The store: objects in memory and on disk, held against one set of purge marks.
+//!
+//! Memory answers at once. What is on disk alone is *found*: read without blocking, held against the marks, and offered a
+//! place in memory. An object is written to disk when it has been asked for twice, or at once where its owner says so.
+
+mod find;
+mod ghost;
+mod record;
+
+use std::sync::Arc;
+
+use holm_model::units::ByteSize;
+
+pub use self::find::Finding;
+use self::ghost::Ghost;
+use crate::disk::{Disk, DiskStats};
+use crate::marks::{FillGuard, Marks, Standing};
+use crate::memory::{Memory, MemoryStats, Refused};
+use crate::object::{Meta, Object};
+use crate::scope::Scope;
+
+/// Objects by 128-bit keys that are hashes already.
+pub struct Store<M: Meta> {
+    memory: Memory<M>,
+    disk: Option<Disk>,
+    ghost: Ghost,
+    marks: Arc<Marks>,
+}
+
+/// When an object is written to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// When it is asked for again: most objects never are, and would wear the device for nothing.
+    SecondRequest,
+    /// At once.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Default)]
+pub struct StoreStats {
+    /// In memory.
+    pub memory: MemoryStats,
+    /// On disk, where there is one.
+    pub disk: Option<DiskStats>,
+}
+
+impl<M: Meta> Store<M> {
+    /// An empty store in memory alone.
+    #[must_use]
+    pub fn new(memory: ByteSize, marks: Arc<Marks>) -> Self {
+        Self { memory: Memory::new(memory), disk: None, ghost: Ghost::new(0), marks }
+    }
+
+    /// A store with a disk tier. `marks` must be those that the disk's records were stored under.
+    #[must_use]
+    pub fn with_disk(memory: ByteSize, disk: Disk, marks: Arc<Marks>) -> Self {
+        Self { memory: Memory::new(memory), disk: Some(disk), ghost: Ghost::new(GHOST_KEYS), marks }
+    }
+
+    /// The purges that its objects are held against.
+    pub const fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
+    /// Is there a disk tier?
+    pub const fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// The largest object that memory takes, in bytes.
+    #[must_use]
+    pub fn max_in_memory(&self) -> u64 {
+        self.memory.max_object()
+    }
+
+    /// The object of this key, if it is in memory.
+    pub fn get(&self, key: u128) -> Option<Arc<Object<M>>> {
+        self.memory.get(key)
+    }
+
+    /// Is there an object of this key on disk?
+    pub fn on_disk(&self, key: u128) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.contains(key))
+    }
+
+    /// Is there an object of this key? Says nothing of its use to the replacement policy.
+    pub fn contains(&self, key: u128) -> bool {
+        self.memory.contains(key) || self.on_disk(key)
+    }
+
+    /// Stores an object that the fetch of `guard` brought, in place of the key's former one.
+    ///
+    /// # Errors
+    /// The object may not be, or can't be, stored in memory; the former one then stays.
+    pub fn insert(
+        &self,
+        key: u128,
+        object: Arc<Object<M>>,
+        guard: &FillGuard,
+        admission: Admission,
+    ) -> Result<(), Refused> {
+        let written = self.is_admitted(key, admission) && self.offer(key, &object);
+        if !written && self.on_disk(key) {
+            // The former one must not come back once this one has left memory.
+            self.remove_from_disk(key);
+        }
+        self.memory.insert(key, object, guard)
+    }
+
+    /// An object was of use: one that is asked for again is written to disk.
+    pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: Admission) {
+        if self.disk.is_some() && admission != Admission::Never && !object.is_on_disk() {
+            self.offer(key, object);
+        }
+    }
+
+    /// Stores an object on disk, waiting for room: `true` where it can be read from there now.
+    pub async fn spill(&self, key: u128, object: &Arc<Object<M>>) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        let Some(record) = object.to_record(key) else { return false };
+        let stamp = record.stamp;
+        if !object.claim_for_disk() || !disk.write(record).await {
+            return object.is_on_disk();
+        }
+        // A sweep that began meanwhile may not have seen it.
+        let admitted = self.marks.admits(stamp);
+        if !admitted {
+            disk.remove(key);
+        }
+        admitted
+    }
+
+    /// Drops the object of this key.
+    pub fn remove(&self, key: u128) {
+        self.memory.remove(key);
+        if self.on_disk(key) {
+            self.remove_from_disk(key);
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        if let Some(disk) = &self.disk {
+            disk.clear();
+        }
+        self.memory.clear();
+    }
+
+    /// Frees what hard purges have rejected, and lets the marks go that are then of no use. Takes time in proportion to the
+    /// number of objects: for a thread that may block.
+    pub fn sweep(&self) {
+        let Some(disk) = self.disk.as_ref() else {
+            let floor = self.marks.begin_sweep();
+            self.memory.sweep(&self.marks);
+            return self.marks.end_sweep(floor);
+        };
+        if !self.marks.needs_sweep() {
+            return self.memory.sweep(&self.marks);
+        }
+        let floor = self.marks.begin_sweep();
+        self.memory.sweep(&self.marks);
+        disk.sweep(floor.stamp(), &mut |entry| {
+            let live = |scope: Scope| self.marks.standing(&scope, entry.stamp.seq, entry.stamp.local) == Standing::Live;
+            Scope::decode(entry.scope).is_some_and(live)
+        });
+        self.marks.end_sweep(floor);
+    }
+
+    /// Brings everything that disk was promised to the device, so that the next start finds it. Blocks.
+    pub fn close(&self) {
+        if let Some(disk) = &self.disk {
+            disk.close();
+        }
+    }
+
+    /// What it holds, nearly.
+    pub fn stats(&self) -> StoreStats {
+        StoreStats { memory: self.memory.stats(), disk: self.disk.as_ref().map(Disk::stats) }
+    }
+
+    fn is_admitted(&self, key: u128, admission: Admission) -> bool {
+        match admission {
+            _ if self.disk.is_none() => false,
+            Admission::Always => true,
+            Admission::SecondRequest => self.ghost.seen(key),
+            Admission::Never => false,
+        }
+    }
+
+    /// Has the object written to disk, if there is room in the queue.
+    fn offer(&self, key: u128, object: &Arc<Object<M>>) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        if !object.claim_for_disk() {
+            return true;
+        }
+        // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.
+        let accepted = object.to_record(key).is_some_and(|record| {
+            let stamp = record.stamp;
+            self.marks.admit(stamp, || disk.offer(record)).unwrap_or(false)
+        });
+        if !accepted {
+            object.release_from_disk();
+        }
+        accepted
+    }
+
+    fn remove_from_disk(&self, key: u128) {
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
+        }
+    }
+}
+
+impl<M: Meta> std::fmt::Debug for Store<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// First requests that are remembered until the second: as many as a node fills in some minutes. 4 B each.
+const GHOST_KEYS: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests;
