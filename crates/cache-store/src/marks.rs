@@ -13,6 +13,7 @@ use holm_model::purge::{PurgeEntry, PurgeMode, Selector};
 use holm_model::units::Timestamp;
 use parking_lot::RwLock;
 
+mod admission;
 mod local;
 
 use self::local::LocalMarks;

@@ -9,9 +9,9 @@ mod record;
 
 use std::sync::Arc;
 
+use holm_model::manifest::DiskAdmission;
 use holm_model::units::ByteSize;
 
-pub use self::find::Finding;
 use self::ghost::Ghost;
 use crate::disk::{Disk, DiskStats};
 use crate::marks::{FillGuard, Marks, Standing};
@@ -25,17 +25,6 @@ pub struct Store<M: Meta> {
     disk: Option<Disk>,
     ghost: Ghost,
     marks: Arc<Marks>,
-}
-
-/// When an object is written to disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// When it is asked for again: most objects never are, and would wear the device for nothing.
-    SecondRequest,
-    /// At once.
-    Always,
-    /// Not at all.
-    Never,
 }
 
 /// What the store holds.
@@ -100,10 +89,11 @@ impl<M: Meta> Store<M> {
         key: u128,
         object: Arc<Object<M>>,
         guard: &FillGuard,
-        admission: Admission,
+        admission: DiskAdmission,
     ) -> Result<(), Refused> {
-        let written = self.is_admitted(key, admission) && self.offer(key, &object);
-        if !written && self.on_disk(key) {
+        let known = self.on_disk(key);
+        let written = (known || self.is_admitted(key, admission)) && self.offer(key, &object);
+        if known && !written {
             // The former one must not come back once this one has left memory.
             self.remove_from_disk(key);
         }
@@ -111,8 +101,8 @@ impl<M: Meta> Store<M> {
     }
 
     /// An object was of use: one that is asked for again is written to disk.
-    pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: Admission) {
-        if self.disk.is_some() && admission != Admission::Never && !object.is_on_disk() {
+    pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: DiskAdmission) {
+        if self.disk.is_some() && admission != DiskAdmission::Never && !object.is_on_disk() {
             self.offer(key, object);
         }
     }
@@ -181,12 +171,12 @@ impl<M: Meta> Store<M> {
         StoreStats { memory: self.memory.stats(), disk: self.disk.as_ref().map(Disk::stats) }
     }
 
-    fn is_admitted(&self, key: u128, admission: Admission) -> bool {
+    fn is_admitted(&self, key: u128, admission: DiskAdmission) -> bool {
         match admission {
             _ if self.disk.is_none() => false,
-            Admission::Always => true,
-            Admission::SecondRequest => self.ghost.seen(key),
-            Admission::Never => false,
+            DiskAdmission::Always => true,
+            DiskAdmission::SecondRequest => self.ghost.seen(key),
+            DiskAdmission::Never => false,
         }
     }
 
@@ -202,7 +192,7 @@ impl<M: Meta> Store<M> {
             self.marks.admit(stamp, || disk.offer(record)).unwrap_or(false)
         });
         if !accepted {
-            object.release_from_disk();
+            object.unclaim_for_disk();
         }
         accepted
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::disk::{Reading, Stamp};
-use crate::marks::Marks;
 use crate::object::{Meta, Object};
 use crate::store::Store;
 
@@ -18,7 +16,7 @@ impl<M: Meta> Store<M> {
         let epoch = self.marks.epoch();
         let record = disk.read(key)?.await?;
         let object = Object::from_record(&record)?;
-        self.marks.admit_known(record.stamp, epoch, || self.memory.promote(key, &object))?;
+        self.marks.in_epoch(epoch, || self.memory.promote(key, &object))?;
         Some(object)
     }
 }
