@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
-use holm_cache_store::{Marks, Memory, Object};
+use holm_cache_store::{Marks, Object, Store};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
-use holm_model::manifest::KeyRule;
+use holm_model::manifest::{DiskAdmission, KeyRule};
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
@@ -39,7 +39,7 @@ pub(crate) type CachedObject = Arc<Object<Stored>>;
 pub struct Node {
     pub(crate) role: Role,
     pub(crate) sites: SiteTable,
-    pub(crate) memory: Memory<Stored>,
+    pub(crate) store: Store<Stored>,
     pub(crate) marks: Arc<Marks>,
     /// What the marks have applied, for those who wait for it.
     pub(crate) applied: watch::Sender<Seq>,
@@ -118,13 +118,14 @@ impl Node {
 
     fn new(role: Role, memory: ByteSize, hop: Arc<dyn NextHop>, control: &Arc<Control>) -> Arc<Self> {
         let fills = memory.get() / FILL_SHARE;
-        let memory = Memory::new(ByteSize::bytes(memory.get() - fills));
+        let marks = Marks::new();
+        let store = Store::new(ByteSize::bytes(memory.get() - fills), Arc::clone(&marks));
         Arc::new(Self {
             role,
             sites: SiteTable::default(),
-            max_object: memory.max_object().min(fills),
-            memory,
-            marks: Marks::new(),
+            max_object: store.max_in_memory().min(fills),
+            store,
+            marks,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
             traces: Traces::new(),
@@ -146,7 +147,7 @@ impl Node {
     /// Sets the node's gauges.
     pub fn collect(&self, name: &NodeName, registry: &Registry) {
         let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
-        let stats = self.store.stats();
+        let stats = self.store.stats().memory;
         registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
         registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
         registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
@@ -173,7 +174,7 @@ impl Node {
     /// Frees what purges have rejected. Takes time in proportion to what is held.
     pub(crate) fn sweep(&self) {
         if !self.marks.is_empty() {
-            self.store.sweep(&self.marks);
+            self.store.sweep();
         }
     }
 
@@ -266,6 +267,11 @@ impl Target<'_> {
     pub(crate) fn key_input<'a, B>(&'a self, request: &'a Request<B>) -> KeyInput<'a> {
         let input = key_input(self.key_site(), self.scheme, self.authority, request, &self.route.rule.key);
         KeyInput { content: self.content_digest, ..input }
+    }
+
+    /// What of the responses goes to disk.
+    pub(crate) fn admission(&self) -> DiskAdmission {
+        self.route.rule.disk
     }
 
     /// The target of a request whose response may be stored. What hosts share is fetched in the name of one of them: the

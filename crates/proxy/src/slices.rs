@@ -13,12 +13,12 @@ use crate::stored::Stored;
 impl Node {
     /// What is stored under a key, in whichever tier.
     pub(crate) async fn find_stored(&self, key: u128) -> Option<CachedObject> {
-        self.memory.get(key)
+        self.store.find(key).await
     }
 
     /// Is something stored under a key, in whichever tier?
     pub(crate) fn has_stored(&self, key: u128) -> bool {
-        self.memory.contains(key)
+        self.store.contains(key)
     }
 
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.

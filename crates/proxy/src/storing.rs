@@ -226,7 +226,7 @@ impl Storing {
         let Storable { head, scope, as_of, key, primary } = storable;
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce }));
         self.insert(key.0, stored, Bytes::new(), scope, as_of)
