@@ -5,7 +5,10 @@ mod memory;
 mod object;
 mod scope;
 
-pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
+pub use self::marks::{
+    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
+    Standing, SweepFloor, SweepNeed,
+};
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::{Meta, Object};
 pub use self::scope::{ANY_HOST, Scope};

@@ -115,6 +115,12 @@ impl<M: Meta> Memory<M> {
     /// the number of objects: for a thread that may block.
     pub fn sweep(&self, marks: &Marks) {
         let floor = marks.begin_sweep();
+        self.free_rejected(marks);
+        marks.end_sweep(floor);
+    }
+
+    /// Holds every object against the marks, and frees what hard purges reject.
+    pub(crate) fn free_rejected(&self, marks: &Marks) {
         for tier in [&self.small, &self.large] {
             for (key, found) in tier {
                 if marks.standing_of(&found.object) == Standing::Hard {
@@ -123,7 +129,6 @@ impl<M: Meta> Memory<M> {
             }
             tier.run_pending_tasks();
         }
-        marks.end_sweep(floor);
     }
 
     /// What it holds, nearly: moka counts behind.
