@@ -7,7 +7,10 @@ mod object;
 mod scope;
 mod store;
 
-pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
+pub use self::marks::{
+    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
+    Standing, SweepFloor, SweepNeed,
+};
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::store::{Store, StoreStats};
 pub use self::object::{Meta, Object};

@@ -120,9 +120,9 @@ impl<M: Meta> Memory<M> {
         self.large.invalidate_all();
     }
 
-    /// Frees what hard purges have rejected. Takes time in proportion to
-    /// the number of objects: for a thread that may block.
-    pub fn sweep(&self, marks: &Marks) {
+    /// Holds every object against the marks, and frees what hard purges reject. Takes time in proportion to the number of
+    /// objects: for a thread that may block.
+    pub(crate) fn free_rejected(&self, marks: &Marks) {
         for tier in [&self.small, &self.large] {
             for (key, found) in tier {
                 if marks.standing_of(&found.object) == Standing::Hard {

@@ -13,8 +13,8 @@ use holm_model::manifest::DiskAdmission;
 use holm_model::units::ByteSize;
 
 use self::ghost::Ghost;
-use crate::disk::{Disk, DiskStats};
-use crate::marks::{FillGuard, Marks, Standing};
+use crate::disk::{Disk, DiskStats, Stamp, SweepEntry};
+use crate::marks::{FillGuard, Marks, SweepFloor, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
 use crate::object::{Meta, Object};
 use crate::scope::Scope;
@@ -116,7 +116,7 @@ impl<M: Meta> Store<M> {
             return object.is_on_disk();
         }
         // A sweep that began meanwhile may not have seen it.
-        let admitted = self.marks.admits(stamp);
+        let admitted = self.marks.admits(stamp.seq, stamp.local);
         if !admitted {
             disk.remove(key);
         }
@@ -142,21 +142,23 @@ impl<M: Meta> Store<M> {
     /// Frees what hard purges have rejected, and lets the marks go that are then of no use. Takes time in proportion to the
     /// number of objects: for a thread that may block.
     pub fn sweep(&self) {
-        let Some(disk) = self.disk.as_ref() else {
-            let floor = self.marks.begin_sweep();
-            self.memory.sweep(&self.marks);
-            return self.marks.end_sweep(floor);
-        };
-        if !self.marks.needs_sweep() {
-            return self.memory.sweep(&self.marks);
+        match self.marks.needs_sweep(self.has_disk()) {
+            SweepNeed::Nothing => {}
+            SweepNeed::Memory => self.memory.free_rejected(&self.marks),
+            SweepNeed::Everything => {
+                let SweepFloor { seq, local } = self.marks.begin_sweep();
+                self.memory.free_rejected(&self.marks);
+                if let Some(disk) = &self.disk {
+                    disk.sweep(Stamp { seq, local }, &mut |entry| self.keeps(entry));
+                }
+                self.marks.end_sweep(SweepFloor { seq, local });
+            }
         }
-        let floor = self.marks.begin_sweep();
-        self.memory.sweep(&self.marks);
-        disk.sweep(floor.stamp(), &mut |entry| {
-            let live = |scope: Scope| self.marks.standing(&scope, entry.stamp.seq, entry.stamp.local) == Standing::Live;
-            Scope::decode(entry.scope).is_some_and(live)
-        });
-        self.marks.end_sweep(floor);
+    }
+
+    fn keeps(&self, entry: &SweepEntry<'_>) -> bool {
+        let Stamp { seq, local } = entry.stamp;
+        Scope::decode(entry.scope).is_some_and(|scope| self.marks.keeps_on_disk(&scope, seq, local))
     }
 
     /// Brings everything that disk was promised to the device, so that the next start finds it. Blocks.
@@ -189,7 +191,7 @@ impl<M: Meta> Store<M> {
         // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.
         let accepted = object.to_record(key).is_some_and(|record| {
             let stamp = record.stamp;
-            self.marks.admit(stamp, || disk.offer(record)).unwrap_or(false)
+            self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false)
         });
         if !accepted {
             object.unclaim_for_disk();

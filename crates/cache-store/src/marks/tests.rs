@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use holm_model::ids::SiteName;
+use holm_model::purge::{PurgeMode, Selector};
 use holm_model::units::ByteSize;
 
 use super::*;
@@ -104,10 +105,10 @@ fn a_purge_of_one_host_selects_what_hosts_share() {
 fn another_log_drops_everything() {
     let marks = Marks::new();
     let (one, other) = (LogId::from_bytes([1; 16]), LogId::from_bytes([2; 16]));
-    assert!(!marks.follow(one, Seq::new(5)));
+    assert_eq!(marks.follow(one, Seq::new(5), Seq::ZERO), Followed::From(Seq::new(5)));
     let memory = Memory::new(ByteSize::mib(1));
     let guard = marks.begin_fill();
-    assert!(marks.follow(other, Seq::ZERO));
+    assert_eq!(marks.follow(other, Seq::ZERO, Seq::ZERO), Followed::Anew(Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
     let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local));
     assert!(memory.insert(1, object, &guard).is_err());

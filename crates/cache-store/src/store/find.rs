@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::disk::Stamp;
+use crate::marks::Standing;
 use crate::object::{Meta, Object};
 use crate::store::Store;
 
@@ -11,12 +13,14 @@ impl<M: Meta> Store<M> {
         if let Some(object) = self.memory.get(key) {
             return Some(object);
         }
-        let disk = self.disk.as_ref()?;
-        // Before the read: what is cleared from then on is not given.
-        let epoch = self.marks.epoch();
-        let record = disk.read(key)?.await?;
+        let record = self.disk.as_ref()?.read(key)?.await?;
         let object = Object::from_record(&record)?;
-        self.marks.in_epoch(epoch, || self.memory.promote(key, &object))?;
-        Some(object)
+        if self.marks.standing_of_read(&object) != Standing::Hard {
+            let Stamp { seq, local } = object.stamp();
+            self.marks.admit(seq, local, || self.memory.promote(key, &object));
+            return Some(object);
+        }
+        // Whoever looks it up is told why there is nothing, where that is still known.
+        (self.marks.standing_of(&object) == Standing::Hard).then_some(object)
     }
 }
