@@ -157,13 +157,13 @@ impl Node {
         (primary, key): (CacheKey, CacheKey),
         now: Timestamp,
     ) -> Option<Found> {
-        if let Some(found @ Found::Parts { .. }) = self.parts_of(shelf, key) {
+        if let Some(found @ Found::Parts { .. }) = self.parts_of(key) {
             return Some(found);
         }
         if let Some(found @ (Found::Response { .. } | Found::Parts { .. })) = self.equivalent(shelf, target, request, now) {
             return Some(found);
         }
-        let warning = shelf.get(Aside::Unstorable.of(primary))?;
+        let warning = self.store.get(Aside::Unstorable.of(primary))?;
         match warning.meta() {
             Stored::Unstorable { until, .. } if *until > now => match self.stand(key, warning) {
                 found @ Found::Unstorable(_) => Some(found),
@@ -186,13 +186,14 @@ impl Node {
         let live = self.marks.standing_of(&known) != Standing::Hard;
         let key = live.then(|| equivalent_key(&target.key_input(request), variance))?;
         match self.response_for(shelf, target, key, request.headers(), now) {
-            Found::Nothing(key, _) => self.parts_of(shelf, key),
+            Found::Nothing(key, _) => self.parts_of(key),
             found => Some(found),
         }
     }
 
-    fn parts_of(&self, shelf: &Shelf<'_>, key: CacheKey) -> Option<Found> {
-        Some(self.stand(key, shelf.get(Aside::Parts.of(key))?))
+    /// Parts of a response. They are kept in memory alone.
+    pub(crate) fn parts_of(&self, key: CacheKey) -> Option<Found> {
+        Some(self.stand(key, self.store.get(Aside::Parts.of(key))?))
     }
 
     /// The key of the request's own response, by what is known now of how the responses of its URL vary.
