@@ -19,6 +19,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
+use crate::faults::Faults;
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{HopError, NextHop, Way};
@@ -28,6 +29,7 @@ use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
+use crate::store_config::{StoreConfig, StoreError};
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
 use crate::underway::Underway;
@@ -57,6 +59,8 @@ pub struct Node {
     pub(crate) max_object: u64,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
+    /// What of it is broken.
+    pub(crate) faults: Faults,
     /// The name, in metrics, of what no route matched.
     pub(crate) no_route: Arc<str>,
 }
@@ -104,22 +108,36 @@ pub(crate) struct Reply {
 }
 
 impl Node {
-    /// An edge: what its cache can't answer goes to the shields, files come from the control plane's store.
-    #[must_use]
-    pub fn edge(memory: ByteSize, shields: ShieldClient, control: &Arc<Control>) -> Arc<Self> {
-        Self::new(Role::Edge, memory, ShieldHop::new(shields), control)
+    /// An edge: what its cache can't answer goes to the shields, files come from the control plane's store. Blocks while it
+    /// opens what is on disk.
+    ///
+    /// # Errors
+    /// The store can't be opened.
+    pub fn edge(store: &StoreConfig, shields: ShieldClient, control: &Arc<Control>) -> Result<Arc<Self>, StoreError> {
+        Self::new(Role::Edge, store, ShieldHop::new(shields), control)
     }
 
-    /// A shield: what its cache can't answer goes to the origins.
-    #[must_use]
-    pub fn shield(memory: ByteSize, control: &Arc<Control>) -> Arc<Self> {
-        Self::new(Role::Shield, memory, Arc::new(OriginHop), control)
+    /// A shield: what its cache can't answer goes to the origins. Blocks while it opens what is on disk.
+    ///
+    /// # Errors
+    /// The store can't be opened.
+    pub fn shield(store: &StoreConfig, control: &Arc<Control>) -> Result<Arc<Self>, StoreError> {
+        Self::new(Role::Shield, store, Arc::new(OriginHop), control)
     }
 
-    fn new(role: Role, memory: ByteSize, hop: Arc<dyn NextHop>, control: &Arc<Control>) -> Arc<Self> {
-        let fills = memory.get() / FILL_SHARE;
-        let memory = Memory::new(ByteSize::bytes(memory.get() - fills));
-        Arc::new(Self {
+    fn new(
+        role: Role,
+        config: &StoreConfig,
+        hop: Arc<dyn NextHop>,
+        control: &Arc<Control>,
+    ) -> Result<Arc<Self>, StoreError> {
+        // The store's disk tier and its journal are opened here.
+        if let Some(place) = config.disk.first() {
+            return Err(StoreError::NoDisk(place.path.clone()));
+        }
+        let fills = config.memory.get() / FILL_SHARE;
+        let memory = Memory::new(ByteSize::bytes(config.memory.get() - fills));
+        Ok(Arc::new(Self {
             role,
             sites: SiteTable::default(),
             max_object: memory.max_object().min(fills),
@@ -133,8 +151,9 @@ impl Node {
             hop,
             files: FileHop::new(control),
             failures: Throttle::new(FAILURES_LOGGED),
+            faults: Faults::new(),
             no_route: "".into(),
-        })
+        }))
     }
 
     /// The sites that it serves.
@@ -146,10 +165,15 @@ impl Node {
     /// Sets the node's gauges.
     pub fn collect(&self, name: &NodeName, registry: &Registry) {
         let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
+        let memory = [node, tier, ("store", "memory")];
         let stats = self.memory.stats();
-        registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
-        registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
-        registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
+        registry.set(names::CACHE_OBJECTS, &memory, float(stats.objects));
+        registry.set(names::CACHE_BYTES, &memory, float(stats.bytes));
+        registry.set(
+            names::CACHE_EVICTIONS,
+            &[memory.as_slice(), &[("reason", "size")]].concat(),
+            float(stats.evicted),
+        );
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
     }
 
