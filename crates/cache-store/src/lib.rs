@@ -12,6 +12,6 @@ pub use self::marks::{
     Standing, SweepFloor, SweepNeed,
 };
 pub use self::memory::{Memory, MemoryStats, Refused};
-pub use self::store::{Store, StoreStats};
 pub use self::object::{Meta, Object};
 pub use self::scope::{ANY_HOST, Scope};
+pub use self::store::{Store, StoreAlert, StoreError, StoreStats};

@@ -5,6 +5,7 @@
 
 mod find;
 mod ghost;
+mod open;
 mod record;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use holm_model::manifest::DiskAdmission;
 use holm_model::units::ByteSize;
 
 use self::ghost::Ghost;
+pub use self::open::{StoreAlert, StoreError};
 use crate::disk::{Disk, DiskStats, Stamp, SweepEntry};
 use crate::marks::{FillGuard, Marks, SweepFloor, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
@@ -22,9 +24,11 @@ use crate::scope::Scope;
 /// Objects by 128-bit keys that are hashes already.
 pub struct Store<M: Meta> {
     memory: Memory<M>,
-    disk: Option<Disk>,
+    disk: Option<Arc<Disk>>,
     ghost: Ghost,
     marks: Arc<Marks>,
+    /// Bytes that the disk tier may take.
+    capacity: ByteSize,
 }
 
 /// What the store holds.
@@ -40,13 +44,7 @@ impl<M: Meta> Store<M> {
     /// An empty store in memory alone.
     #[must_use]
     pub fn new(memory: ByteSize, marks: Arc<Marks>) -> Self {
-        Self { memory: Memory::new(memory), disk: None, ghost: Ghost::new(0), marks }
-    }
-
-    /// A store with a disk tier. `marks` must be those that the disk's records were stored under.
-    #[must_use]
-    pub fn with_disk(memory: ByteSize, disk: Disk, marks: Arc<Marks>) -> Self {
-        Self { memory: Memory::new(memory), disk: Some(disk), ghost: Ghost::new(GHOST_KEYS), marks }
+        Self { memory: Memory::new(memory), disk: None, ghost: Ghost::new(0), marks, capacity: ByteSize::bytes(0) }
     }
 
     /// The purges that its objects are held against.
@@ -63,6 +61,17 @@ impl<M: Meta> Store<M> {
     #[must_use]
     pub fn max_in_memory(&self) -> u64 {
         self.memory.max_object()
+    }
+
+    /// The largest body, in slices, that is kept on disk, in bytes.
+    #[must_use]
+    pub const fn max_on_disk(&self) -> u64 {
+        self.capacity.get() / LARGEST_ON_DISK
+    }
+
+    /// Does it hold nothing on disk?
+    pub fn is_empty(&self) -> bool {
+        self.disk.as_ref().is_none_or(|disk| disk.stats().objects == 0)
     }
 
     /// The object of this key, if it is in memory.
@@ -131,7 +140,7 @@ impl<M: Meta> Store<M> {
         }
     }
 
-    /// Drops everything.
+    /// Drops everything. Blocks.
     pub fn clear(&self) {
         if let Some(disk) = &self.disk {
             disk.clear();
@@ -165,12 +174,13 @@ impl<M: Meta> Store<M> {
     pub fn close(&self) {
         if let Some(disk) = &self.disk {
             disk.close();
+            self.marks.flush();
         }
     }
 
     /// What it holds, nearly.
     pub fn stats(&self) -> StoreStats {
-        StoreStats { memory: self.memory.stats(), disk: self.disk.as_ref().map(Disk::stats) }
+        StoreStats { memory: self.memory.stats(), disk: self.disk.as_deref().map(Disk::stats) }
     }
 
     fn is_admitted(&self, key: u128, admission: DiskAdmission) -> bool {
@@ -212,8 +222,8 @@ impl<M: Meta> std::fmt::Debug for Store<M> {
     }
 }
 
-/// First requests that are remembered until the second: as many as a node fills in some minutes. 4 B each.
-const GHOST_KEYS: usize = 1 << 18;
+/// A response takes one part in so many of the disk at most: what came before it should not all go for it.
+const LARGEST_ON_DISK: u64 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,7 @@ impl Follower {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).follow_purges(head, applied));
         tasks.spawn(Arc::clone(&self).sweep());
+        tasks.spawn(Arc::clone(&self).follow_faults());
         tasks.spawn(self.follow_releases(active));
         tasks
     }
@@ -94,6 +95,18 @@ impl Follower {
             }
             self.handle.applied(applied);
             if entries.is_empty() && head.wait_for(|seq| *seq > applied).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells the control plane what of the node is broken.
+    async fn follow_faults(self: Arc<Self>) {
+        let mut faults = self.node.faults.subscribe();
+        loop {
+            let told = faults.borrow_and_update().clone();
+            self.handle.faults(told);
+            if faults.changed().await.is_err() {
                 return;
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
-use holm_cache_store::{Marks, Object, Store};
+use holm_cache_store::{DiskStats, Marks, Object, Store, StoreError, StoreStats};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
 use holm_model::manifest::{DiskAdmission, KeyRule};
@@ -19,6 +19,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
+use crate::faults::Faults;
 use crate::files::FileHop;
 use crate::fill::{FillBudget, FillTable};
 use crate::hop::{HopError, NextHop, Way};
@@ -29,6 +30,7 @@ use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
 use crate::slices::SliceTable;
+use crate::store_config::StoreConfig;
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
 use crate::underway::Underway;
@@ -58,8 +60,12 @@ pub struct Node {
     pub(crate) files: Arc<dyn NextHop>,
     /// The largest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// The largest body that is held in memory as a whole, in bytes.
+    pub(crate) max_held: u64,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
+    /// What of it is broken.
+    pub(crate) faults: Faults,
     /// The name, in metrics, of what no route matched.
     pub(crate) no_route: Arc<str>,
 }
@@ -107,39 +113,57 @@ pub(crate) struct Reply {
 }
 
 impl Node {
-    /// An edge: what its cache can't answer goes to the shields, files come from the control plane's store.
-    #[must_use]
-    pub fn edge(memory: ByteSize, shields: ShieldClient, control: &Arc<Control>) -> Arc<Self> {
-        Self::new(Role::Edge, memory, ShieldHop::new(shields), control)
+    /// An edge: what its cache can't answer goes to the shields, files come from the control plane's store. Blocks while it
+    /// opens what is on disk.
+    ///
+    /// # Errors
+    /// The store can't be opened.
+    pub fn edge(store: &StoreConfig, shields: ShieldClient, control: &Arc<Control>) -> Result<Arc<Self>, StoreError> {
+        Self::new(Role::Edge, store, ShieldHop::new(shields), control)
     }
 
-    /// A shield: what its cache can't answer goes to the origins.
-    #[must_use]
-    pub fn shield(memory: ByteSize, control: &Arc<Control>) -> Arc<Self> {
-        Self::new(Role::Shield, memory, Arc::new(OriginHop), control)
+    /// A shield: what its cache can't answer goes to the origins. Blocks while it opens what is on disk.
+    ///
+    /// # Errors
+    /// The store can't be opened.
+    pub fn shield(store: &StoreConfig, control: &Arc<Control>) -> Result<Arc<Self>, StoreError> {
+        Self::new(Role::Shield, store, Arc::new(OriginHop), control)
     }
 
-    fn new(role: Role, memory: ByteSize, hop: Arc<dyn NextHop>, control: &Arc<Control>) -> Arc<Self> {
-        let fills = memory.get() / FILL_SHARE;
-        let marks = Marks::new();
-        let store = Store::new(ByteSize::bytes(memory.get() - fills), Arc::clone(&marks));
-        Arc::new(Self {
+    fn new(
+        role: Role,
+        config: &StoreConfig,
+        hop: Arc<dyn NextHop>,
+        control: &Arc<Control>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let fills = config.memory.get() / FILL_SHARE;
+        let faults = Faults::new();
+        let store = config.open(ByteSize::bytes(config.memory.get() - fills), &faults)?;
+        let max_held = store.max_in_memory().min(fills);
+        let traces = Traces::new();
+        if !store.is_empty() {
+            // Of what was stored before the restart nobody remembers the traces.
+            traces.leave_all();
+        }
+        Ok(Arc::new(Self {
             role,
             sites: SiteTable::default(),
-            max_object: store.max_in_memory().min(fills),
+            max_object: if store.has_disk() { store.max_on_disk() } else { max_held },
+            max_held,
+            marks: Arc::clone(store.marks()),
             store,
-            marks,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
-            traces: Traces::new(),
+            traces,
             underway: Underway::new(),
             slices: SliceTable::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
             failures: Throttle::new(FAILURES_LOGGED),
+            faults,
             no_route: "".into(),
-        })
+        }))
     }
 
     /// The sites that it serves.
@@ -151,11 +175,21 @@ impl Node {
     /// Sets the node's gauges.
     pub fn collect(&self, name: &NodeName, registry: &Registry) {
         let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
-        let stats = self.store.stats().memory;
-        registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
-        registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
-        registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
+        let StoreStats { memory: stats, disk } = self.store.stats();
+        let memory = [node, tier, ("store", "memory")];
+        registry.set(names::CACHE_OBJECTS, &memory, float(stats.objects));
+        registry.set(names::CACHE_BYTES, &memory, float(stats.bytes));
+        let evicted = [node, tier, ("store", "memory"), ("reason", "size")];
+        registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.evicted));
+        if let Some(stats) = &disk {
+            collect_disk([node, tier], stats, registry);
+        }
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
+    }
+
+    /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
+    pub fn close(&self) {
+        self.store.close();
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?
@@ -198,6 +232,25 @@ impl Node {
     /// The seq that a fetch which begins now is good for.
     pub(crate) fn begin_seq(&self, target: &Target<'_>) -> Seq {
         self.marks.applied().max(target.sender_applied)
+    }
+}
+
+fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {
+    let [node, tier] = labels;
+    let disk = [node, tier, ("store", "disk")];
+    registry.set(names::CACHE_OBJECTS, &disk, float(stats.objects));
+    registry.set(names::CACHE_BYTES, &disk, float(stats.bytes));
+    let evicted = [node, tier, ("store", "disk"), ("reason", "reclaimed")];
+    registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.reclaimed));
+    registry.set(names::DISK_CAPACITY, &labels, float(stats.capacity));
+    registry.set(names::DISK_INDEX_BYTES, &labels, float(stats.index_bytes));
+    registry.set(names::DISK_WRITTEN, &labels, float(stats.written));
+    registry.set(names::DISK_REINSERTED, &labels, float(stats.reinserted));
+    registry.set(names::DISK_REFUSED, &labels, float(stats.refused));
+    registry.set(names::DISK_READ_ERRORS, &labels, float(stats.read_errors));
+    for place in &stats.places {
+        let path = place.path.display().to_string();
+        registry.set(names::DISK_HEALTHY, &[node, tier, ("path", &path)], f64::from(u8::from(place.healthy)));
     }
 }
 

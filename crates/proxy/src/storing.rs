@@ -330,7 +330,7 @@ impl Storing {
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers, &storable.head.headers)
             && let Some(combined) = stored.parts.with(&parts)
-            && combined.held() <= self.node.max_object
+            && combined.held() <= self.node.max_held
         {
             parts = combined;
             storable.scope = storable.scope.united(known.scope());

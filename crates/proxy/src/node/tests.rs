@@ -57,7 +57,8 @@ impl Fixture {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let node = Node::new(Role::Edge, ByteSize::mib(16), Arc::new(Arc::clone(&origin)), &control);
+        let store = StoreConfig::memory_only(ByteSize::mib(16));
+        let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("memory alone");
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }
 
