@@ -6,6 +6,7 @@ mod collect;
 mod edge;
 mod explain;
 mod faults;
+mod fields;
 mod files;
 mod fill;
 mod follow;
