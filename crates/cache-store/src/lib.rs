@@ -5,8 +5,10 @@ mod marks;
 mod memory;
 mod object;
 mod scope;
+mod stamp;
 mod store;
 
+pub use self::disk::{Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, PlaceStats};
 pub use self::marks::{
     AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
     Standing, SweepFloor, SweepNeed,
@@ -14,4 +16,5 @@ pub use self::marks::{
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::{Meta, Object};
 pub use self::scope::{ANY_HOST, Scope};
+pub use self::stamp::Stamp;
 pub use self::store::{Store, StoreAlert, StoreError, StoreStats};

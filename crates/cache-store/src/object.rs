@@ -6,7 +6,7 @@ use bytes::Bytes;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
-use crate::disk::Stamp;
+use crate::stamp::Stamp;
 use crate::marks::Local;
 use crate::scope::Scope;
 

@@ -15,11 +15,12 @@ use holm_model::units::ByteSize;
 
 use self::ghost::Ghost;
 pub use self::open::{StoreAlert, StoreError};
-use crate::disk::{Disk, DiskStats, Stamp, SweepEntry};
+use crate::disk::{Disk, DiskStats, SweepEntry};
 use crate::marks::{FillGuard, Marks, SweepFloor, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
 use crate::object::{Meta, Object};
 use crate::scope::Scope;
+use crate::stamp::Stamp;
 
 /// Objects by 128-bit keys that are hashes already.
 pub struct Store<M: Meta> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::disk::Stamp;
+use crate::stamp::Stamp;
 use crate::marks::Standing;
 use crate::object::{Meta, Object};
 use crate::store::Store;

@@ -1,5 +1,6 @@
 //! Opening a store with a disk tier: its marks, its disk, and what is said when either fails.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -23,15 +24,29 @@ pub enum StoreError {
     Journal(#[from] JournalError),
 }
 
-/// Something of a store has failed; it serves on without.
-#[derive(Debug, thiserror::Error)]
+/// Something has befallen a store; it serves on.
+#[derive(Debug)]
 pub enum StoreAlert {
     /// A place of the disk tier.
-    #[error(transparent)]
     Disk(DiskAlert),
     /// The journal of purges.
-    #[error(transparent)]
     Journal(JournalAlert),
+}
+
+impl fmt::Display for StoreAlert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(DiskAlert::Failed { path, operation, error, .. }) => write!(
+                f,
+                "{}: can't {operation}: {error}; the disk tier goes on without it until the next start",
+                path.display()
+            ),
+            Self::Disk(DiskAlert::Dropped { path, why }) => {
+                write!(f, "{}: some or all of what it held is dropped: {why}", path.display())
+            }
+            Self::Journal(alert) => alert.fmt(f),
+        }
+    }
 }
 
 impl<M: Meta> Store<M> {
