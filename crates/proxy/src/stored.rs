@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta, strong_etag};
 use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::fields::Fields;
 use crate::slices::Nonce;
@@ -103,6 +103,11 @@ impl StoredResponse {
     /// Its fields as a map: to be made once for each answer.
     pub(crate) fn headers(&self) -> HeaderMap {
         self.fields.to_map()
+    }
+
+    /// The strong validator by which parts of it can be asked for.
+    pub(crate) fn strong_etag(&self) -> Option<HeaderValue> {
+        strong_etag(&self.headers()).cloned()
     }
 
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?

@@ -251,22 +251,24 @@ impl Storing {
     /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
     pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let told = !self.asked.headers().contains_key(IF_RANGE) || storable.head.headers.contains_key(CONTENT_TYPE);
-        if !told || strong_etag(&storable.head.headers).is_none() {
+        let mut headers = storable.head.headers();
+        let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
+        if !told || strong_etag(&headers).is_none() {
             return None;
         }
         let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
-            && may_combine(&known.head.headers, &storable.head.headers)
+            && may_combine(&known.head.headers(), &headers)
         {
             return Some(known.nonce);
         }
         let mut head = StoredResponse::clone(&storable.head);
         head.status = StatusCode::OK;
-        head.headers.remove(CONTENT_RANGE);
-        head.headers.insert(CONTENT_LENGTH, length.into());
+        headers.remove(CONTENT_RANGE);
+        headers.insert(CONTENT_LENGTH, length.into());
+        head.fields = Fields::of(&headers);
         let nonce = Nonce::new();
         if storable.key != self.primary {
             // The URL's own key does not lead there.

@@ -26,6 +26,7 @@ use crate::site::Parts;
 
 mod interim;
 mod renewing;
+mod slices;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 
@@ -55,10 +56,17 @@ struct Fixture {
 
 impl Fixture {
     fn new(respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static) -> Self {
+        Self::sized(ByteSize::mib(16), respond)
+    }
+
+    fn sized(
+        memory: ByteSize,
+        respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let store = StoreConfig::memory_only(ByteSize::mib(16));
+        let store = StoreConfig::memory_only(memory);
         let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("memory alone");
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }

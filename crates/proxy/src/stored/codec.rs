@@ -3,12 +3,13 @@
 //! A version, a kind, and what follows from it. A version that is not known is not read: such objects are misses.
 
 use bytes::Bytes;
-use holm_cache_policy::{NoVarySearch, Selected, StoredMeta};
+use holm_cache_policy::{CacheKey, NoVarySearch, Selected, StoredMeta};
 use holm_cache_store::Meta;
 use http::StatusCode;
 
-use super::{Stored, StoredResponse};
+use super::{Stored, StoredResponse, StoredSliced};
 use crate::fields::Fields;
+use crate::slices::{Nonce, SLICE_BYTES};
 use crate::variants::Variants;
 
 impl Meta for Stored {
@@ -19,6 +20,14 @@ impl Meta for Stored {
                 out.push(RESPONSE);
                 encode_head(head, out);
             }
+            Self::Sliced(sliced) => {
+                out.push(SLICED);
+                out.extend_from_slice(&sliced.length.to_le_bytes());
+                out.extend_from_slice(&sliced.nonce.0.to_le_bytes());
+                out.extend_from_slice(&sliced.key.0.to_le_bytes());
+                encode_head(&sliced.head, out);
+            }
+            Self::Slice => out.push(SLICE),
             Self::Variants(variants) => {
                 out.push(VARIANTS);
                 variants.encode(out);
@@ -36,6 +45,8 @@ impl Meta for Stored {
         let (&[VERSION, kind], rest) = bytes.split_first_chunk::<2>()? else { return None };
         match kind {
             RESPONSE => decode_head(&bytes.slice(2..)).map(|head| Self::Response(head.into())),
+            SLICED => decode_sliced(&bytes.slice(2..)).map(|sliced| Self::Sliced(sliced.into())),
+            SLICE => rest.is_empty().then_some(Self::Slice),
             VARIANTS => Variants::decode(rest).map(|variants| Self::Variants(variants.into())),
             QUERIES => NoVarySearch::decode(rest).map(|variance| Self::Queries(variance.into())),
             _ => None,
@@ -51,7 +62,8 @@ impl Meta for Stored {
             }
             Self::Variants(variants) => variants.weight(),
             Self::Queries(variance) => size_of::<NoVarySearch>() + variance.weight(),
-            Self::Unstorable { .. } => 0,
+            Self::Sliced(sliced) => size_of::<StoredSliced>() + head_weight(&sliced.head),
+            Self::Slice | Self::Unstorable { .. } => 0,
         }
     }
 }
@@ -78,6 +90,18 @@ fn decode_head(bytes: &Bytes) -> Option<StoredResponse> {
     Some(StoredResponse { status, fields, meta, vary })
 }
 
+/// Length, nonce, key, head.
+fn decode_sliced(bytes: &Bytes) -> Option<StoredSliced> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (nonce, rest) = rest.split_first_chunk()?;
+    let (key, rest) = rest.split_first_chunk()?;
+    let head = decode_head(&bytes.slice(bytes.len() - rest.len()..))?;
+    let (nonce, key) = (Nonce(u128::from_le_bytes(*nonce)), CacheKey(u128::from_le_bytes(*key)));
+    let length = u64::from_le_bytes(*length);
+    // No shorter one is kept in slices.
+    (length > SLICE_BYTES).then(|| StoredSliced { head: head.into(), length, nonce, key })
+}
+
 fn head_weight(head: &StoredResponse) -> usize {
     head.fields.as_bytes().len() + head.vary.as_ref().map_or(0, Selected::weight)
 }
@@ -88,12 +112,15 @@ const VERSION: u8 = 1;
 const RESPONSE: u8 = 1;
 const VARIANTS: u8 = 2;
 const QUERIES: u8 = 3;
+const SLICED: u8 = 4;
+const SLICE: u8 = 5;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use holm_cache_policy::{CacheKey, FetchTimes, VarySpec, VaryValues, storable};
+    use holm_cache_policy::{FetchTimes, VarySpec, VaryValues, storable};
     use holm_model::manifest::{CacheRule, Languages};
     use holm_model::units::Timestamp;
     use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -126,7 +153,12 @@ mod tests {
         variants.keep(CacheKey(7), &wanted, &map(&[("content-language", "de")]));
         variants.keep(CacheKey(8), &wanted, &HeaderMap::new());
         let variance = NoVarySearch::of(&map(&[("no-vary-search", "params=(\"a\" \"b\")")])).unwrap();
+        let whole = response(&[("cache-control", "max-age=60"), ("etag", "\"a\"")]);
+        let head = Arc::clone(whole.response().unwrap());
+        let sliced = StoredSliced { head, length: 10 << 30, nonce: Nonce(1 << 100), key: CacheKey(7) };
         vec![
+            Stored::Sliced(sliced.into()),
+            Stored::Slice,
             response(&[("cache-control", "max-age=60, stale-if-error=5"), ("etag", "\"a\""), ("x-own", "é")]),
             response(&[("cache-control", "max-age=60"), ("vary", "accept-encoding, x")]),
             Stored::Variants(variants.into()),
@@ -163,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(sample in 0_usize..4, at: usize, byte: u8, tail: Vec<u8>) {
+        fn no_bytes_panic(sample in 0_usize..6, at: usize, byte: u8, tail: Vec<u8>) {
             let mut written = encoded(&samples()[sample]).unwrap();
             let at = at % written.len();
             written[at] = byte;
