@@ -44,7 +44,16 @@ impl<M> Object<M> {
     #[must_use]
     pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq, local: Local) -> Self {
         let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
-        Self { meta, body, scope, as_of, checked, checked_local, soft_since: AtomicU64::new(0), on_disk: AtomicBool::new(false) }
+        Self {
+            meta,
+            body,
+            scope,
+            as_of,
+            checked,
+            checked_local,
+            soft_since: AtomicU64::new(0),
+            on_disk: AtomicBool::new(false),
+        }
     }
 
     /// The owner's metadata.

@@ -142,9 +142,10 @@ impl Scope {
         for name in [site, host, path] {
             run.extend_from_slice(name.as_bytes());
         }
-        let (mut tag_count, mut group_count) = (0, 0);
-        tags.inspect(|_| tag_count += 1).for_each(|tag| run.extend_from_slice(&tag.0.to_le_bytes()));
-        groups.inspect(|_| group_count += 1).for_each(|group| run.extend_from_slice(&group.0.to_le_bytes()));
+        tags.for_each(|tag| run.extend_from_slice(&tag.0.to_le_bytes()));
+        let tag_count = (run.len() - NAMES - names) / MARK;
+        groups.for_each(|group| run.extend_from_slice(&group.0.to_le_bytes()));
+        let group_count = (run.len() - NAMES - names) / MARK - tag_count;
         for (index, length) in [host.len(), path.len(), tag_count, group_count].into_iter().enumerate() {
             let length = u32::try_from(length).expect("invariant: a request's head is short");
             run[LENGTHS + index * LENGTH..][..LENGTH].copy_from_slice(&length.to_le_bytes());
@@ -214,7 +215,8 @@ impl MarkId {
         match selector {
             Selector::Url { host, path, query } => {
                 let shared = Self::url(site, ANY_HOST, path, query.as_deref());
-                let several = query.iter().flat_map(|_| [host, ANY_HOST]).map(|host| Self::any_path_query(site, host, path));
+                let several =
+                    query.iter().flat_map(|_| [host, ANY_HOST]).map(|host| Self::any_path_query(site, host, path));
                 std::iter::once(shared).chain(several).collect()
             }
             Selector::Prefix { host: Some(_), path } => SmallVec::from_iter([Self::prefix(site, Some(ANY_HOST), path)]),

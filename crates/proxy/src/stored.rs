@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{CacheKey, NoVarySearch, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta};
 use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
 
+use crate::fields::Fields;
 use crate::variants::Variants;
+
+mod codec;
 
 /// The metadata of a stored object.
 #[derive(Debug, Clone)]
@@ -23,7 +26,7 @@ pub(crate) enum Stored {
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
     /// The fields of the last 103 of this URL, under a key of their own.
-    EarlyHints(HeaderMap),
+    EarlyHints(Fields),
 }
 
 /// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there. A bit
@@ -55,10 +58,10 @@ impl Aside {
 pub(crate) struct StoredResponse {
     pub(crate) status: StatusCode,
     /// End-to-end fields; on the edge, only what a client may see.
-    pub(crate) headers: HeaderMap,
+    pub(crate) fields: Fields,
     pub(crate) meta: StoredMeta,
     /// What the response varies by and the values that its request had.
-    pub(crate) vary: Option<(VarySpec, VaryValues)>,
+    pub(crate) vary: Option<Selected>,
 }
 
 /// Parts of a response, under the head of the latest 206 without its `Content-Range`.
@@ -69,8 +72,13 @@ pub(crate) struct StoredParts {
 }
 
 impl StoredResponse {
+    /// Its fields as a map: to be made once for each answer.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.fields.to_map()
+    }
+
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
     pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
+        self.vary.as_ref().is_none_or(|vary| vary.selected_by(request, languages))
     }
 }
