@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
-use holm_cache_store::{DiskStats, Marks, Object, Store, StoreError, StoreStats};
+use holm_cache_store::{DiskStats, Followed, Marks, Object, Store, StoreError, StoreStats};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
 use holm_model::manifest::{DiskAdmission, KeyRule};
@@ -201,12 +201,18 @@ impl Node {
         tokio::time::timeout(limit, applied.wait_for(|applied| *applied >= seq)).await.is_ok_and(|found| found.is_ok())
     }
 
-    /// Begins to follow a purge log whose entries up to `applied` concern nothing that is held here.
-    pub(crate) fn follow(&self, log: LogId, applied: Seq) {
-        if self.marks.follow(log, applied) {
-            self.store.clear();
-        }
-        self.applied.send_replace(self.marks.applied());
+    /// Begins to follow a purge log that now holds the entries from `oldest` to `head`, and gives the one after which the
+    /// next is to be applied.
+    pub(crate) fn follow(&self, log: LogId, head: Seq, oldest: Seq) -> Seq {
+        let from = match self.marks.follow(log, head, oldest) {
+            Followed::From(seq) => seq,
+            Followed::Anew(seq) => {
+                self.store.clear();
+                seq
+            }
+        };
+        self.applied.send_replace(from);
+        from
     }
 
     /// Frees what purges have rejected. Takes time in proportion to what is held.
@@ -216,10 +222,17 @@ impl Node {
         }
     }
 
-    /// Applies a purge; look-ups see it once this returns.
-    pub(crate) fn apply(&self, entry: &PurgeEntry) {
-        self.marks.apply(entry);
-        self.applied.send_replace(self.marks.applied());
+    /// Should a sweep not wait for its time?
+    pub(crate) fn marks_press(&self) -> bool {
+        self.marks.presses()
+    }
+
+    /// Applies the next purges, in their order, and gives what is applied then; look-ups see them once this returns.
+    pub(crate) fn apply(&self, entries: &[PurgeEntry]) -> Seq {
+        self.marks.apply_all(entries);
+        let applied = self.marks.applied();
+        self.applied.send_replace(applied);
+        applied
     }
 
     pub(crate) fn hop_for(&self, content: &Content) -> &Arc<dyn NextHop> {

@@ -115,7 +115,8 @@ impl Journal {
         let known = inner.scalars.vouched;
         let inner = Arc::new(RwLock::new(inner));
         let writer = Mutex::new(Writer::default());
-        let shared = Shared { folder: folder.to_owned(), inner: Arc::clone(&inner), writer, wake: Condvar::new(), alert };
+        let shared =
+            Shared { folder: folder.to_owned(), inner: Arc::clone(&inner), writer, wake: Condvar::new(), alert };
         let shared = Arc::new(shared);
         shared.renew().map_err(failed("write", &folder.join(FILE)))?;
         let thread = std::thread::Builder::new().name("holm-marks".to_owned());

@@ -306,3 +306,78 @@ fn one_site_s_flood_costs_others_nothing() {
     assert!(marks.is_empty());
     assert_eq!(standing_of(2), Some(Standing::Live));
 }
+
+#[test]
+fn a_long_download_holds_back_a_bounded_number_of_marks() {
+    let (marks, memory) = (Marks::new(), Memory::new(ByteSize::mib(1)));
+    let object =
+        |guard: &FillGuard| Arc::new(Object::new((), Bytes::new(), scope(0), guard.begun_at, guard.begun_local));
+    let (ten_hours, mut seq) = (marks.begin_fill(), 0);
+    let mut purge = |count| {
+        for _ in 0..count {
+            seq += 1;
+            let selector = Selector::Url { host: "h".into(), path: format!("/{seq}"), query: None };
+            marks.apply(&entry(seq, selector, PurgeMode::Hard));
+        }
+    };
+    purge(100);
+    memory.sweep(&marks);
+    assert_eq!(marks.len(), 200, "two ids each");
+    assert!(ten_hours.admits(ten_hours.begun_at));
+    purge(300);
+    let recent = marks.begin_fill();
+    purge(10);
+    assert!(!marks.presses());
+    memory.sweep(&marks);
+    assert!((400..=500).contains(&marks.len()), "{}", marks.len());
+    assert_eq!(memory.insert(0, object(&ten_hours), &ten_hours), Err(crate::memory::Refused::BelowFloor));
+    assert_eq!(marks.standing(&scope(0), ten_hours.begun_at, ten_hours.begun_local), Standing::Hard);
+    memory.insert(1, object(&recent), &recent).unwrap();
+    drop(ten_hours);
+    memory.sweep(&marks);
+    assert_eq!(marks.len(), 20, "what the recent one needs");
+    drop(recent);
+    purge(501);
+    assert!(marks.presses());
+    memory.sweep(&marks);
+    assert!(marks.is_empty());
+}
+
+#[test]
+fn which_sweep_is_due() {
+    let marks = Marks::new();
+    let due = || (marks.needs_sweep(true), marks.needs_sweep(false));
+    let own = site("s");
+    let invalidate = |index: usize| {
+        marks.invalidate(&[Changed::Group { site: &own, origin: "http://h", group: &index.to_string() }]);
+    };
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Nothing));
+    invalidate(0);
+    assert_eq!(due(), (SweepNeed::Memory, SweepNeed::Everything));
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Everything), "nothing new for the memory");
+    (1..DISK_SWEEP_MARKS).for_each(invalidate);
+    assert_eq!(due(), (SweepNeed::Everything, SweepNeed::Everything));
+    marks.end_sweep(marks.begin_sweep());
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Nothing));
+    let guard = marks.begin_fill();
+    (0..DISK_SWEEP_MARKS).for_each(invalidate);
+    assert_eq!(marks.needs_sweep(true), SweepNeed::Memory, "a fill under way holds them back");
+    drop(guard);
+    assert_eq!(marks.needs_sweep(true), SweepNeed::Everything);
+}
+
+#[test]
+fn what_was_read_from_disk_before_a_sweep_is_not_served_after_it() {
+    let marks = Marks::new();
+    let read = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
+    assert_eq!(marks.standing_of_read(&read), Standing::Live);
+    let (early, soft) = (Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0)), Selector::Tag("low".into()));
+    marks.apply(&entry(1, soft, PurgeMode::Soft));
+    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }));
+    assert!(!marks.keeps_on_disk(&scope(0), Seq::ZERO, Local(0)), "its mark is about to go");
+    assert!(marks.keeps_on_disk(&scope(5), Seq::ZERO, Local(0)));
+    marks.end_sweep(marks.begin_sweep());
+    let late = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
+    assert_eq!(marks.standing_of_read(&late), Standing::Hard, "nobody knows any more");
+    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }), "it knows itself");
+}
