@@ -49,36 +49,47 @@ impl Shelf<'_> {
     }
 }
 
+/// A look-up that needs the disk.
+pub(crate) struct Unread<'a>(Shelf<'a>);
+
 impl Node {
     /// Looks a URL up, then its variant where responses vary, then what stands beside it. Purged entries are as good as
     /// absent.
-    pub(crate) async fn look_up(&self, target: &Target<'_>, request: &Request<Body>, now: Timestamp) -> Found {
+    ///
+    /// # Errors
+    /// The disk is to be read for that: see [`Node::look_up_reading`].
+    pub(crate) fn look_up<B>(
+        &self,
+        target: &Target<'_>,
+        request: &Request<B>,
+        now: Timestamp,
+    ) -> Result<Found, Unread<'_>> {
         let shelf = Shelf { store: &self.store, read: SmallVec::new(), lacking: Cell::new(None) };
         let found = self.look_up_on(&shelf, target, request, now);
-        if shelf.lacking.get().is_none() {
-            return found;
-        }
-        // Boxed: what a hit in memory does not need would be moved with every request's state.
-        Box::pin(self.look_up_reading(shelf, target, request, now)).await
+        if shelf.lacking.get().is_none() { Ok(found) } else { Err(Unread(shelf)) }
     }
 
     /// The same with the disk: what only the disk has is read, and all looked up anew.
-    async fn look_up_reading(
+    pub(crate) async fn look_up_reading(
         &self,
-        mut shelf: Shelf<'_>,
+        Unread(mut shelf): Unread<'_>,
         target: &Target<'_>,
-        request: &Request<Body>,
+        request: &Request<()>,
         now: Timestamp,
     ) -> Found {
         loop {
+            if let Some(key) = shelf.lacking.take() {
+                let object = self.store.find(key).await;
+                shelf.read.push((key, object));
+            }
             let found = self.look_up_on(&shelf, target, request, now);
-            let Some(key) = shelf.lacking.take() else { return found };
-            let object = self.store.find(key).await;
-            shelf.read.push((key, object));
+            if shelf.lacking.get().is_none() {
+                return found;
+            }
         }
     }
 
-    fn look_up_on(&self, shelf: &Shelf<'_>, target: &Target<'_>, request: &Request<Body>, now: Timestamp) -> Found {
+    fn look_up_on<B>(&self, shelf: &Shelf<'_>, target: &Target<'_>, request: &Request<B>, now: Timestamp) -> Found {
         let primary = target.key(request);
         match self.response_for(shelf, target, primary, request.headers(), now) {
             Found::Nothing(key, reason) => {
@@ -149,11 +160,11 @@ impl Node {
 
     /// What stands beside the place of a response that is not there: parts of it, a response to equivalent queries, or a
     /// warning.
-    fn beside(
+    fn beside<B>(
         &self,
         shelf: &Shelf<'_>,
         target: &Target<'_>,
-        request: &Request<Body>,
+        request: &Request<B>,
         (primary, key): (CacheKey, CacheKey),
         now: Timestamp,
     ) -> Option<Found> {
@@ -174,11 +185,11 @@ impl Node {
     }
 
     /// A response to a query that is equivalent to the request's by the word of an earlier one (`No-Vary-Search`).
-    fn equivalent(
+    fn equivalent<B>(
         &self,
         shelf: &Shelf<'_>,
         target: &Target<'_>,
-        request: &Request<Body>,
+        request: &Request<B>,
         now: Timestamp,
     ) -> Option<Found> {
         let known = shelf.get(Aside::Queries.of(path_key(&target.key_input(request))))?;
