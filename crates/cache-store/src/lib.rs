@@ -1,11 +1,18 @@
 //! The store of cached objects: a memory tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
 
+mod disk;
 mod marks;
 mod memory;
 mod object;
 mod scope;
+mod stamp;
 
+pub use self::disk::{
+    Disk, DiskAlert, DiskConfig, DiskError, DiskPlace, DiskStats, Dropped, MAX_RECORD_BODY, MAX_RECORD_META,
+    MAX_RECORD_SCOPE, PlaceStats, Reading, Record, SweepEntry, Writing,
+};
 pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::Object;
 pub use self::scope::{ANY_HOST, Scope};
+pub use self::stamp::Stamp;
