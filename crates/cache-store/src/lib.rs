@@ -1,5 +1,6 @@
 //! The store of cached objects: a memory tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
 
+mod disk;
 mod marks;
 mod memory;
 mod object;
