@@ -15,7 +15,10 @@ use crate::marks::Local;
 
 mod basics;
 mod damage;
+mod failing;
+mod formats;
 mod model;
+mod reclaiming;
 
 /// Places in a folder of their own, and what was alerted.
 struct Rig {

@@ -21,6 +21,14 @@ struct Run {
     seen: Seen,
 }
 
+/// How a tier ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Close,
+    Crash,
+    Torn,
+}
+
 /// What the runs came across, so that it is known that they test something.
 #[derive(Debug, Default)]
 struct Seen {
@@ -54,9 +62,11 @@ impl Run {
             850..930 => self.remove(n),
             930..960 => self.flush(),
             960..975 => self.sweep(),
-            975..977 => self.clear(),
-            977..990 => self.restart(true),
-            _ => self.restart(false),
+            975 => self.clear(),
+            976..983 => self.restart(End::Close),
+            983..990 => self.restart(End::Crash),
+            990..995 => self.restart(End::Torn),
+            _ => {}
         }
     }
 
@@ -142,12 +152,31 @@ impl Run {
         assert_eq!(self.disk().stats().objects, 0);
     }
 
-    fn restart(&mut self, clean: bool) {
+    /// The power fails in the midst of a write.
+    fn tear(&mut self) {
+        for place in &self.disk().tier.places {
+            place.file.faults().tear_writes_after(self.rng.clone().usize(..200_000));
+        }
+        for _ in 0..self.rng.u32(..40) {
+            self.version += 1;
+            let (n, len) = (self.rng.u64(..KEYS), self.rng.usize(..30_000));
+            let record = record(n, self.version, len, self.swept);
+            if self.disk().offer(record.clone()) {
+                self.model.entry(n).or_insert_with(|| vec![None]).push(Some(record));
+            }
+        }
+        self.disk().flush();
+    }
+
+    fn restart(&mut self, how: End) {
+        if how == End::Torn {
+            self.tear();
+        }
         let disk = self.disk.take().unwrap();
         let stats = disk.stats();
         self.seen.reinserted += stats.reinserted;
         self.seen.reclaimed += stats.reclaimed;
-        if clean {
+        if how == End::Close {
             assert!(disk.close());
             drop(disk);
             self.settle();
@@ -156,7 +185,7 @@ impl Run {
             self.seen.crashes += 1;
         }
         self.disk = Some(self.rig.open());
-        assert_eq!(self.rig.alerts(), [], "clean: {clean}");
+        assert!(self.rig.alerts().is_empty() || how == End::Torn);
         let mut objects = 0;
         let disk = self.disk.as_ref().unwrap();
         for (n, states) in &mut self.model {
@@ -164,14 +193,16 @@ impl Run {
             assert_eq!(disk.contains(key(*n)), found.is_some(), "key {n}");
             assert!(
                 found.is_none() || states.contains(&found),
-                "key {n}, clean: {clean}\nfound {:?}\nallowed {:?}",
+                "key {n}, {how:?}\nfound {:?}\nallowed {:?}",
                 found.map(|found| (found.meta, found.stamp)),
                 states.iter().map(|state| state.as_ref().map(|state| (&state.meta, state.stamp))).collect::<Vec<_>>()
             );
             objects += u64::from(found.is_some());
             *states = vec![found];
         }
-        assert_eq!(disk.stats().objects, objects, "clean: {clean}");
+        // A record that was torn is buried when it is read, and that may have made room.
+        let counted = disk.stats().objects;
+        assert!(counted == objects || how == End::Torn && counted < objects, "{counted} of {objects}, {how:?}");
     }
 }
 
@@ -180,14 +211,14 @@ fn like_a_map() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("HOLM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("HOLM_ROUNDS").unwrap_or(24)).collect(),
+        None => (0..number("HOLM_ROUNDS").unwrap_or(16)).collect(),
     };
     let mut seen = Seen::default();
     for seed in seeds {
         eprintln!("seed {seed}");
         let mut run = Run::new(seed);
         (0..STEPS).for_each(|_| run.step());
-        run.restart(true);
+        run.restart(End::Close);
         let more = run.seen;
         seen.hits += more.hits;
         seen.misses += more.misses;
