@@ -149,7 +149,7 @@ impl Recovery<'_> {
 
     fn add(&self, id: SegmentId, entries: &Entries) {
         let slot_number = self.place.shape.slot_of(id.number);
-        let mut slot = Slot { id, oldest: None };
+        let mut slot = Slot::empty(id);
         for entry in entries.iter().filter(|entry| self.place.shape.holds(entry.unit, entry.units)) {
             self.tier.note_serial(entry.serial);
             let at = location(self.place, slot_number, &entry);
