@@ -5,10 +5,11 @@
 //! reader has passed are dropped, and the slowest reader holds the writer (hence the origin) back.
 
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -26,11 +27,13 @@ pub(crate) const WINDOW_BYTES: u64 = 1024 * 1024;
 pub(crate) struct FillBudget {
     limit: u64,
     used: AtomicU64,
+    /// Something was given back.
+    room: Notify,
 }
 
 impl FillBudget {
     pub(crate) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
+        Arc::new(Self { limit, used: AtomicU64::new(0), room: Notify::new() })
     }
 
     /// Takes `bytes` from the budget; `false` (and nothing taken) where they do not fit.
@@ -45,6 +48,7 @@ impl FillBudget {
 
     fn refund(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.room.notify_waiters();
     }
 }
 
@@ -72,6 +76,27 @@ impl Charge {
             self.held += bytes;
         }
         fits
+    }
+
+    /// Takes more as soon as it fits; `false` where it does not in time.
+    pub(crate) async fn wait(&mut self, bytes: u64, limit: Duration) -> bool {
+        let budget = Arc::clone(&self.budget);
+        let fits = async {
+            loop {
+                let mut room = pin!(budget.room.notified());
+                room.as_mut().enable();
+                if self.add(bytes) {
+                    return;
+                }
+                room.await;
+            }
+        };
+        tokio::time::timeout(limit, fits).await.is_ok()
+    }
+
+    /// Takes more for what could wait: only while half of the budget is free.
+    pub(crate) fn add_ahead(&mut self, bytes: u64) -> bool {
+        self.budget.used.load(Ordering::Relaxed) + bytes <= self.budget.limit / 2 && self.add(bytes)
     }
 
     /// Gives back.

@@ -15,10 +15,11 @@ use tracing::debug;
 use super::buffer::{FillWriter, PushError, fill_buffer};
 use super::table::{Phase, Streaming, Ticket};
 use super::{Basis, Begun, Private, can_be_confirmed, filling_head};
-use crate::answer::{self, Source};
+use crate::answer;
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Target, now};
 use crate::pieces;
+use crate::slices::Asking;
 use crate::stored::StoredParts;
 use crate::storing::{Received, Renewed, Storable, Storing, join, shadow};
 
@@ -85,7 +86,7 @@ impl Fetch {
         let mut head = self.head.clone();
         match &self.basis {
             Basis::Stale((_, stale)) if can_be_confirmed(stale) => {
-                write_validators(&mut head.headers, &stale.headers);
+                write_validators(&mut head.headers, &stale.headers());
             }
             Basis::Parts(_, stored) => ask_for_rest(&mut head.headers, stored),
             Basis::Stale(_) | Basis::Nothing => {}
@@ -129,6 +130,16 @@ impl Fetch {
         }
     }
 
+    /// How slices of what is stored are asked for.
+    fn asking(&self) -> Asking {
+        Asking {
+            subject: self.storing.subject(),
+            hop: Arc::clone(&self.hop),
+            head: self.head.clone(),
+            way: self.way.clone(),
+        }
+    }
+
     async fn answered(self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
         let Answer { response, as_of, bridged, .. } = answer;
         let status = response.status();
@@ -141,7 +152,7 @@ impl Fetch {
                 match self.storing.renew(key, stale, response.headers(), as_of, times) {
                     Renewed::Shared(renewed) => return self.ticket.fill.set(Phase::Refreshed(renewed)),
                     Renewed::Private(head, reason) => {
-                        let source = Source::Whole(stale.0.body().clone());
+                        let source = self.node.source_of(&stale.0, || self.asking());
                         let response = answer::whole(&Method::GET, &head, source, now());
                         let private = Private { response, as_of, reason: reason.as_str() };
                         return self.release(reason, private, beginner);
@@ -253,7 +264,7 @@ impl Fetch {
 fn ask_for_rest(request: &mut HeaderMap, stored: &StoredParts) {
     let held: usize = stored.parts.prefix().iter().flatten().map(Bytes::len).sum();
     let range = HeaderValue::from_str(&format!("bytes={held}-")).ok();
-    if let (Some(etag), Some(range)) = (strong_etag(&stored.head.headers), range) {
+    if let (Some(etag), Some(range)) = (strong_etag(&stored.head.headers()), range) {
         request.insert(RANGE, range);
         request.insert(IF_RANGE, etag.clone());
     }
@@ -266,7 +277,7 @@ fn completed(stored: &StoredParts, prefix: &Pieces, answer: Answer) -> Option<An
     let complete = range.complete?;
     let is_rest = range.bytes.first == held && range.bytes.last + 1 == complete;
     let same = stored.parts.complete().is_none_or(|known| known == complete);
-    if !is_rest || !same || !may_combine(&stored.head.headers, answer.response.headers()) {
+    if !is_rest || !same || !may_combine(&stored.head.headers(), answer.response.headers()) {
         return None;
     }
     // §3.4: the fields of the latest, but for what tells of its being a part.
