@@ -7,8 +7,8 @@ use std::time::Duration;
 use holm_control::ca::NodeIdentity;
 use holm_control::{Control, NodeJoin};
 use holm_model::ids::{NodeName, RegionName};
-use holm_model::units::ByteSize;
-use holm_proxy::{Follower, Node, PoolMaker, ShieldService};
+pub use holm_proxy::StoreConfig;
+use holm_proxy::{Follower, Node, PoolMaker, ShieldService, StoreError};
 use holm_telemetry::Telemetry;
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
@@ -27,8 +27,8 @@ pub struct ShieldConfig {
     pub region: RegionName,
     /// The UDP address at which edges reach it.
     pub addr: SocketAddr,
-    /// Memory for cached content and fills under way.
-    pub memory: ByteSize,
+    /// What its store is made of.
+    pub store: StoreConfig,
     /// Threads that answer requests.
     pub workers: usize,
     /// Its own certificate, and the CA that must have signed the certificate of every edge.
@@ -53,6 +53,9 @@ pub enum StartError {
     /// Its certificate or the CA is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -71,7 +74,7 @@ impl ShieldNode {
         let bound = Bound::udp(config.addr, config.workers)?;
         let addr = bound.addr;
         let tls = mutual_server_config(&config.identity.identity, config.identity.ca_pem.as_bytes())?;
-        let node = Node::shield(config.memory, control);
+        let node = tokio::task::block_in_place(|| Node::shield(&config.store, control))?;
         let handle = control.join(NodeJoin {
             node: config.name.clone(),
             role: "shield".to_owned(),

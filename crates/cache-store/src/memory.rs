@@ -90,13 +90,22 @@ impl<M: Meta> Memory<M> {
             return Err(Refused::TooLarge);
         }
         let as_of = object.as_of();
+        guard.admit(as_of, || self.put(key, object, weight)).ok_or(Refused::BelowFloor)
+    }
+
+    /// Takes in an object that another tier has, unless it does not fit.
+    pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
+        let weight = object.weight();
+        if u64::from(weight) <= self.max_object() {
+            self.put(key, Arc::clone(object), weight);
+        }
+    }
+
+    fn put(&self, key: u128, object: Arc<Object<M>>, weight: u32) {
         let (into, other) =
             if weight <= SMALL_OBJECT { (&self.small, &self.large) } else { (&self.large, &self.small) };
-        let insert = || {
-            into.insert(key, Weighed { object, weight });
-            other.invalidate(&key);
-        };
-        guard.admit(as_of, insert).ok_or(Refused::BelowFloor)
+        into.insert(key, Weighed { object, weight });
+        other.invalidate(&key);
     }
 
     /// Drops the object of this key.
@@ -111,10 +120,9 @@ impl<M: Meta> Memory<M> {
         self.large.invalidate_all();
     }
 
-    /// Frees what hard purges have rejected and lets the marks go that are then of no use. Takes time in proportion to
-    /// the number of objects: for a thread that may block.
-    pub fn sweep(&self, marks: &Marks) {
-        let floor = marks.begin_sweep();
+    /// Holds every object against the marks, and frees what hard purges reject. Takes time in proportion to the number of
+    /// objects: for a thread that may block.
+    pub(crate) fn free_rejected(&self, marks: &Marks) {
         for tier in [&self.small, &self.large] {
             for (key, found) in tier {
                 if marks.standing_of(&found.object) == Standing::Hard {
@@ -123,7 +131,6 @@ impl<M: Meta> Memory<M> {
             }
             tier.run_pending_tasks();
         }
-        marks.end_sweep(floor);
     }
 
     /// What it holds, nearly: moka counts behind.

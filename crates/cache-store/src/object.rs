@@ -6,6 +6,7 @@ use bytes::Bytes;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
+use crate::stamp::Stamp;
 use crate::marks::Local;
 use crate::scope::Scope;
 
@@ -56,6 +57,14 @@ impl<M> Object<M> {
         }
     }
 
+    /// An object that was on disk.
+    pub(crate) fn restored(meta: M, body: Bytes, scope: Scope, as_of: Seq, stamp: Stamp, soft: Option<Timestamp>) -> Self {
+        let object = Self::new(meta, body, scope, as_of, stamp.local);
+        object.mark_checked((stamp.seq, stamp.local), soft);
+        object.claim_for_disk();
+        object
+    }
+
     /// The owner's metadata.
     pub fn meta(&self) -> &M {
         &self.meta
@@ -84,6 +93,17 @@ impl<M> Object<M> {
     /// Gives the claim back: it did not go to disk after all.
     pub fn unclaim_for_disk(&self) {
         self.on_disk.store(false, Ordering::Relaxed);
+    }
+
+    /// Has it gone to disk, or is it about to?
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk.load(Ordering::Relaxed)
+    }
+
+    /// What it was held against.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let (seq, local) = self.checked();
+        Stamp { seq, local }
     }
 
     pub(crate) fn checked(&self) -> (Seq, Local) {

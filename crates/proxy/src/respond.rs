@@ -18,6 +18,7 @@ use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::query::read_content;
 use crate::report::Report;
 use crate::slices::{Asking, FoundSliced};
+use crate::storing::shadow;
 use crate::stored::{Stored, StoredParts, StoredResponse};
 
 impl Node {
@@ -37,7 +38,14 @@ impl Node {
         let directives = RequestDirectives::parse(request.headers());
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
-        match self.look_up(&target, &request, now) {
+        let found = match self.look_up(&target, &request, now) {
+            Ok(found) => found,
+            Err(unread) => {
+                let asked = shadow(&request);
+                Box::pin(self.look_up_reading(unread, &target, &asked, now)).await
+            }
+        };
+        match found {
             Found::Response { key, object, head, soft_since } => {
                 if let Stored::Sliced(sliced) = object.meta() {
                     let verdict = head.meta.verdict(&directives, now, soft_since);

@@ -26,12 +26,12 @@ use crate::storing::{Slices, Storing};
 impl Node {
     /// What is stored under a key, in whichever tier.
     pub(crate) async fn find_stored(&self, key: u128) -> Option<CachedObject> {
-        self.memory.get(key)
+        self.store.find(key).await
     }
 
     /// Is something stored under a key, in whichever tier?
     pub(crate) fn has_stored(&self, key: u128) -> bool {
-        self.memory.contains(key)
+        self.store.contains(key)
     }
 
     /// Stores a slice that was fetched by itself. What is stored, or would be if there were room, is given back.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
     CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
-    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag,
-    updatable,
+    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
@@ -233,7 +232,7 @@ impl Storing {
         }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
         self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
     }
@@ -257,7 +256,7 @@ impl Storing {
         if !told || strong_etag(&headers).is_none() {
             return None;
         }
-        let known = self.node.memory.get(storable.key.0);
+        let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
@@ -305,7 +304,7 @@ impl Storing {
         let Storable { head, scope, as_of, key, primary } = storable;
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
         self.insert(key.0, stored, Bytes::new(), scope, as_of)
@@ -313,7 +312,7 @@ impl Storing {
 
     /// Drops the parts of a response.
     pub(crate) fn forget_parts(&self, storable: &Storable) {
-        self.node.memory.remove(Aside::Parts.of(storable.key));
+        self.node.store.remove(Aside::Parts.of(storable.key));
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
@@ -326,14 +325,14 @@ impl Storing {
         }
         // The next tier may know of purges that the others have not been held against yet.
         let applied = self.node.marks.applied();
-        let known = self.node.memory.get(place);
+        let known = self.node.store.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers(), &storable.head.headers())
             && let Some(combined) = stored.parts.with(&parts)
-            && combined.held() <= self.node.max_object
+            && combined.held() <= self.node.max_held
         {
             parts = combined;
             storable.scope = storable.scope.united(known.scope());
@@ -379,7 +378,7 @@ impl Storing {
             Ok(storable) => {
                 // At the key of the URL there stands the list of the variants now.
                 if storable.key != key && storable.primary != key {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
                 let scope = self.described(object.scope(), fresh);
                 let (head, key) = (storable.head, storable.key);
@@ -394,7 +393,7 @@ impl Storing {
             }
             Err(reason) => {
                 if !reason.is_of_request() {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
                 let head = StoredResponse { status: stale.status, fields: self.clean(headers), meta, vary: None };
                 Renewed::Private(Box::new(head), reason)
@@ -424,7 +423,7 @@ impl Storing {
                 let stored = Stored::EarlyHints(Fields::of(&hints));
                 self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun_at);
             }
-            None if status.is_success() => self.node.memory.remove(place),
+            None if status.is_success() => self.node.store.remove(place),
             // A 304 or an error says nothing of them.
             None => {}
         }
@@ -444,7 +443,7 @@ impl Storing {
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.memory.get(primary.0);
+        let known = self.node.store.get(primary.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
@@ -453,8 +452,8 @@ impl Storing {
         };
         let key = variants.latest_key(primary, values);
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
-            self.node.memory.remove(oldest.0);
-            self.node.memory.remove(Aside::Parts.of(oldest));
+            self.node.store.remove(oldest.0);
+            self.node.store.remove(Aside::Parts.of(oldest));
         }
         key
     }
@@ -470,7 +469,8 @@ impl Storing {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
         // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
         if self.node.marks.standing_of(&object) != Standing::Hard {
-            let stored = self.node.memory.insert(key, Arc::clone(&object), &self.guard);
+            let admission = self.rule.disk;
+            let stored = self.node.store.insert(key, Arc::clone(&object), &self.guard, admission);
             if let Err(refused) = stored {
                 debug!(%refused, "a fetched object was not stored");
             }

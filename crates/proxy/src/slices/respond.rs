@@ -74,11 +74,11 @@ impl Node {
 
     /// Drops the head of a representation that the origin has no longer.
     pub(super) fn forget_sliced(&self, sliced: &StoredSliced) {
-        let known = self.memory.get(sliced.key.0);
+        let known = self.store.get(sliced.key.0);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(holm_cache_store::Object::meta)
             && known.nonce == sliced.nonce
         {
-            self.memory.remove(sliced.key.0);
+            self.store.remove(sliced.key.0);
         }
     }
 
