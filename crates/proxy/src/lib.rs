@@ -29,6 +29,7 @@ mod respond;
 mod shield;
 mod shield_hop;
 mod site;
+mod slices;
 mod stored;
 mod storing;
 mod traces;

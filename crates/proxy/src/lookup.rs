@@ -16,7 +16,7 @@ use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
 pub(crate) enum Found {
     /// Nothing usable; the key that a fill goes under.
     Nothing(CacheKey, MissReason),
-    /// A response; `soft_since` if a soft purge made it stale.
+    /// A response, whole or in slices; `soft_since` if a soft purge made it stale.
     Response { key: CacheKey, object: CachedObject, head: Arc<StoredResponse>, soft_since: Option<Timestamp> },
     /// Parts of one.
     Parts { key: CacheKey, object: CachedObject, stored: Arc<StoredParts>, soft_since: Option<Timestamp> },
@@ -69,11 +69,15 @@ impl Node {
                 let head = Arc::clone(head);
                 Found::Response { key, object, head, soft_since }
             }
+            Stored::Sliced(sliced) => {
+                let head = Arc::clone(&sliced.head);
+                Found::Response { key, object, head, soft_since }
+            }
             Stored::Parts(stored) => {
                 let stored = Arc::clone(stored);
                 Found::Parts { key, object, stored, soft_since }
             }
-            Stored::Variants(_) | Stored::Queries(_) | Stored::EarlyHints(_) => {
+            Stored::Variants(_) | Stored::Queries(_) | Stored::EarlyHints(_) | Stored::Slice => {
                 Found::Nothing(key, MissReason::UriMiss)
             }
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),

@@ -1,4 +1,4 @@
-//! What the cache holds under a key: a response, parts of one, the variants of a URL, or a warning.
+//! What the cache holds under a key: a response, parts or slices of one, the variants of a URL, or a warning.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
 
+use crate::slices::Nonce;
 use crate::variants::Variants;
 
 /// The metadata of a stored object.
@@ -14,6 +15,10 @@ use crate::variants::Variants;
 pub(crate) enum Stored {
     /// A response; the object's body is its body.
     Response(Arc<StoredResponse>),
+    /// A response whose body is kept in slices, under keys of their own. The object's body is empty.
+    Sliced(Arc<StoredSliced>),
+    /// A slice of a response; the object's body is its bytes.
+    Slice,
     /// Responses of this URL differ by request fields: look again under the variant's key.
     Variants(Arc<Variants>),
     /// Parts of a response.
@@ -59,6 +64,16 @@ pub(crate) struct StoredResponse {
     pub(crate) meta: StoredMeta,
     /// What the response varies by and the values that its request had.
     pub(crate) vary: Option<(VarySpec, VaryValues)>,
+}
+
+/// A response whose body is kept in slices.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSliced {
+    pub(crate) head: Arc<StoredResponse>,
+    /// The length of the body, in bytes.
+    pub(crate) length: u64,
+    /// Enters the keys of the slices: all that bear it are of one representation.
+    pub(crate) nonce: Nonce,
 }
 
 /// Parts of a response, under the head of the latest 206 without its `Content-Range`.

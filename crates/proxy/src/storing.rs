@@ -21,7 +21,8 @@ use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
 use crate::internal::Scheme;
 use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
-use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+use crate::slices::{Nonce, slice_key};
+use crate::stored::{Aside, Stored, StoredParts, StoredResponse, StoredSliced};
 use crate::underway::Entry;
 use crate::variants::Variants;
 
@@ -215,6 +216,22 @@ impl Storing {
         self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
     }
 
+    /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
+    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
+        self.insert(slice_key(nonce, index), Stored::Slice, bytes, storable.scope.clone(), storable.as_of)
+    }
+
+    /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
+    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
+        let Storable { head, scope, as_of, key, primary } = storable;
+        if primary != self.primary {
+            // What stood for this query alone would hide the one that stands for all equivalent ones.
+            self.node.memory.remove(self.primary.0);
+        }
+        let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce }));
+        self.insert(key.0, stored, Bytes::new(), scope, as_of)
+    }
+
     /// Drops the parts of a response.
     pub(crate) fn forget_parts(&self, storable: &Storable) {
         self.node.memory.remove(Aside::Parts.of(storable.key));
@@ -403,12 +420,13 @@ pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
 fn weight(object: &Object<Stored>) -> u32 {
     let meta = match object.meta() {
         Stored::Response(head) => head_weight(head),
+        Stored::Sliced(sliced) => head_weight(&sliced.head),
         Stored::EarlyHints(fields) => fields_weight(fields),
         Stored::Parts(stored) => {
             head_weight(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
         }
         Stored::Variants(_) | Stored::Queries(_) => LIST_BYTES,
-        Stored::Unstorable { .. } => 0,
+        Stored::Slice | Stored::Unstorable { .. } => 0,
     };
     u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
 }
