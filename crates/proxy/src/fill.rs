@@ -3,9 +3,16 @@
 //! A fill learns from the response's head whether it can be shared. If so it streams to all and ends in the store; if
 //! not, the response goes to the one who began it and the others are released at once.
 
+mod budget;
 mod buffer;
 mod fetch;
+mod outcome;
+mod pour;
+mod reader;
+mod resume;
 mod table;
+mod wakers;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +27,12 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::buffer::FillReader;
-pub(crate) use self::buffer::{Charge, FillBudget};
+pub(crate) use self::budget::{Charge, FillBudget};
 use self::fetch::Fetch;
+pub(crate) use self::outcome::Outcome as FillOutcome;
+use self::reader::FillReader;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
@@ -73,6 +82,7 @@ impl Node {
         report: Report,
     ) -> Reply {
         let hearer = self.hearer(target, &request);
+        let patience = Instant::now() + MAX_WAIT;
         for _ in 0..MAX_GENERATIONS {
             match self.enter_fill(target, &request, key) {
                 Entered::Leader(ticket) => {
@@ -96,7 +106,10 @@ impl Node {
                     if target.route.rule.early_hints {
                         fill.audience.join(hearer);
                     }
-                    let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
+                    let waiting = self.fills.counts.wait();
+                    let answered = tokio::time::timeout_at(patience, fill.answered()).await;
+                    drop(waiting);
+                    let Ok(phase) = answered else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };
                     if let Phase::Released(reason) = phase {
@@ -281,7 +294,7 @@ pub(crate) fn filling_head(request: &Request<Body>) -> Head {
 
 const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// How long a request waits for someone else's fetch before it makes its own.
+/// How long a request waits for the heads of others' fetches before it makes its own.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// How many fills one request may find outdated (purged, another variant) before it makes its own way.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::address::Authority;
 use crate::files::FileHop;
-use crate::fill::{FillBudget, FillTable};
+use crate::fill::{FillBudget, FillOutcome, FillTable};
 use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
@@ -55,6 +56,8 @@ pub struct Node {
     pub(crate) files: Arc<dyn NextHop>,
     /// The largest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// Is there a place that slices are spilled to while a body arrives?
+    spills: AtomicBool,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// The name, in metrics, of what no route matched.
@@ -130,6 +133,7 @@ impl Node {
             traces: Traces::new(),
             underway: Underway::new(),
             budget: FillBudget::new(fills),
+            spills: AtomicBool::new(false),
             hop,
             files: FileHop::new(control),
             failures: Throttle::new(FAILURES_LOGGED),
@@ -150,7 +154,18 @@ impl Node {
         registry.set(names::CACHE_OBJECTS, &[node, tier], float(stats.objects));
         registry.set(names::CACHE_BYTES, &[node, tier], float(stats.bytes));
         registry.set(names::CACHE_EVICTIONS, &[node, tier, ("reason", "size")], float(stats.evicted));
+        registry.set(names::FILL_BYTES, &[node, tier], float(self.budget.used()));
+        registry.set(names::FILL_WAITERS, &[node, tier], float(self.fills.counts.waiters()));
+        for outcome in FillOutcome::ALL {
+            let ended = float(self.fills.counts.ended(outcome));
+            registry.set(names::FILLS, &[node, tier, ("outcome", outcome.as_str())], ended);
+        }
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
+    }
+
+    /// Is there a place that slices are spilled to while a body arrives? Without one, they stay in memory until its end.
+    pub(crate) fn spills(&self) -> bool {
+        self.spills.load(Ordering::Relaxed)
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?

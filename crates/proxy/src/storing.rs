@@ -64,6 +64,7 @@ pub(crate) enum Renewed {
 }
 
 /// A response that will be stored, before its body is here.
+#[derive(Clone)]
 pub(crate) struct Storable {
     pub(crate) head: Arc<StoredResponse>,
     pub(crate) scope: Scope,
@@ -219,6 +220,12 @@ impl Storing {
     /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
     pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
         self.insert(slice_key(nonce, index), Stored::Slice, bytes, storable.scope.clone(), storable.as_of)
+    }
+
+    /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
+    pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
+        self.store_slice(storable, nonce, index, bytes);
+        self.node.find_stored(slice_key(nonce, index)).await.is_some()
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.

@@ -54,6 +54,9 @@ metrics! {
     CACHE_OBJECTS Gauge "holm_cache_objects" "Objects held, by node and tier.";
     CACHE_BYTES Gauge "holm_cache_bytes" "Bytes that the held objects weigh, by node and tier.";
     CACHE_EVICTIONS Counter "holm_cache_evictions_total" "Objects that made room for others, by node, tier and reason.";
+    FILLS Counter "holm_fills_total" "Fetches that others may share, by node, tier and how they ended (stored, resumed, refreshed, released, too-large, abandoned, broken, failed).";
+    FILL_WAITERS Gauge "holm_fill_waiters" "Requests that wait for the head of a fetch which another one began, by node and tier.";
+    FILL_BYTES Gauge "holm_fill_bytes" "Bytes of bodies under way that are held in memory, by node and tier.";
     PURGE_MARKS Gauge "holm_purge_marks" "Purge marks kept because older content may still be held, by node.";
     UPSTREAM_REQUESTS Counter "holm_upstream_requests_total" "Requests sent to an origin's endpoint, by site, pool, endpoint and outcome (a status class or the reason of the failure).";
     HANDLER_SECONDS Counter "holm_handler_seconds_total" "Seconds that calls of a handler took to their response's head, by handler.";

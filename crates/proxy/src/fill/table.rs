@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::buffer::FillSource;
+use super::outcome::{FillCounts, Outcome};
 use crate::hop::HopError;
 use crate::interim::Audience;
 use crate::node::{Node, Target};
@@ -96,6 +97,7 @@ impl Fill {
 /// Every fill under way of a node.
 #[derive(Debug)]
 pub(crate) struct FillTable {
+    pub(crate) counts: Arc<FillCounts>,
     shards: Vec<Mutex<HashMap<u128, Arc<Fill>>>>,
 }
 
@@ -109,7 +111,7 @@ pub(crate) enum Entered {
 
 impl FillTable {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+        Arc::new(Self { counts: Arc::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
     }
 
     /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place.
@@ -150,6 +152,18 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn key(&self) -> u128 {
         self.key
+    }
+
+    /// The fill has ended so: no one else may join, and those who wait are told.
+    pub(crate) fn end(&self, outcome: Outcome, phase: Phase) {
+        self.leave(outcome);
+        self.fill.set(phase);
+    }
+
+    /// The fill has ended so: no one else may join.
+    pub(crate) fn leave(&self, outcome: Outcome) {
+        self.leave_table();
+        self.table.counts.count(outcome);
     }
 
     /// No one else may join from now on; those who have joined keep what they have.
