@@ -11,14 +11,18 @@ use http::header::{
     IF_NONE_MATCH, RANGE,
 };
 use http::{Method, Request, Response, StatusCode};
+use smallvec::SmallVec;
 
-use crate::pieces::{self, Multipart};
+use crate::pieces::{self, Multipart, Piece};
+use crate::slices::Sliced;
 use crate::stored::{StoredParts, StoredResponse};
 
 /// Where the bytes of an answer come from.
 pub(crate) enum Source {
     /// All of them are here.
     Whole(Bytes),
+    /// They are kept in slices.
+    Sliced(Box<Sliced>),
     /// They arrive.
     Stream(Body),
 }
@@ -30,28 +34,85 @@ pub(crate) fn from_stored(
     source: Source,
     now: Timestamp,
 ) -> Response<Body> {
+    match choose(request, head, source.length()) {
+        Choice::Whole => whole(request.method(), head, source, now),
+        Choice::NotModified => not_modified(head, now),
+        Choice::Unsatisfiable(length) => unsatisfiable(length),
+        Choice::Parts(length, ranges) => match *ranges {
+            [range] => part(head, content_range(range, Some(length)), source.body([Piece::Of(range)]), now),
+            _ => several(head, source, (length, &ranges), now),
+        },
+    }
+}
+
+/// The bytes of a stored response of this length that [`from_stored`] sends to this request.
+pub(crate) fn needed(request: &Request<Body>, head: &StoredResponse, length: u64) -> SmallVec<[ByteRange; 1]> {
+    if *request.method() == Method::HEAD {
+        return SmallVec::new();
+    }
+    match choose(request, head, Some(length)) {
+        Choice::Whole => length.checked_sub(1).map(|last| ByteRange { first: 0, last }).into_iter().collect(),
+        Choice::NotModified | Choice::Unsatisfiable(_) => SmallVec::new(),
+        Choice::Parts(_, ranges) => ranges,
+    }
+}
+
+/// What a stored response gives to a request.
+enum Choice {
+    Whole,
+    NotModified,
+    /// Of a body of this length.
+    Unsatisfiable(u64),
+    /// These ranges of a body of this length.
+    Parts(u64, SmallVec<[ByteRange; 1]>),
+}
+
+/// `length` is the body's, where its bytes can be chosen from.
+fn choose(request: &Request<Body>, head: &StoredResponse, length: Option<u64>) -> Choice {
     let wanted = request.headers();
     if is_plain(wanted) || head.status != StatusCode::OK {
-        return whole(request.method(), head, source, now);
+        return Choice::Whole;
     }
     if evaluate_conditions(request.method(), wanted, &head.headers) == Conditional::NotModified {
-        return not_modified(head, now);
+        return Choice::NotModified;
     }
-    let Source::Whole(bytes) = source else { return whole(request.method(), head, source, now) };
     // RFC 9110 §14.2: a range means something to GET only.
-    if *request.method() != Method::GET {
-        return whole(request.method(), head, Source::Whole(bytes), now);
+    let Some(length) = length.filter(|_| *request.method() == Method::GET) else { return Choice::Whole };
+    match select_range(wanted, &head.headers, length) {
+        RangeSelection::Whole => Choice::Whole,
+        RangeSelection::Unsatisfiable => Choice::Unsatisfiable(length),
+        RangeSelection::Parts(ranges) => Choice::Parts(length, ranges),
     }
-    match select_range(wanted, &head.headers, bytes.len() as u64) {
-        RangeSelection::Whole => whole(&Method::GET, head, Source::Whole(bytes), now),
-        RangeSelection::Unsatisfiable => unsatisfiable(bytes.len() as u64),
-        RangeSelection::Parts(ranges) => match *ranges {
-            [range] => {
-                let total = Some(bytes.len() as u64);
-                part(head, content_range(range, total), Body::full(pieces::slice(&bytes, range)), now)
+}
+
+impl Source {
+    /// How long the whole is, where any bytes of it can be had.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Sliced(sliced) => Some(sliced.length()),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// A body of these pieces of it; what streams gives all of itself.
+    fn body(self, wanted: impl IntoIterator<Item = Piece>) -> Body {
+        match self {
+            Self::Whole(bytes) => pieces::body_of(wanted.into_iter().map(|piece| piece.of(&bytes))),
+            Self::Sliced(sliced) => sliced.body(wanted),
+            Self::Stream(body) => body,
+        }
+    }
+
+    fn into_whole(self) -> Body {
+        match self {
+            Self::Whole(bytes) => Body::full(bytes),
+            Self::Sliced(sliced) => {
+                let last = sliced.length().saturating_sub(1);
+                sliced.body([Piece::Of(ByteRange { first: 0, last })])
             }
-            _ => several(head, &bytes, &ranges, now),
-        },
+            Self::Stream(body) => body,
+        }
     }
 }
 
@@ -88,11 +149,7 @@ fn is_plain(headers: &HeaderMap) -> bool {
 
 /// The whole of a response.
 pub(crate) fn whole(method: &Method, head: &StoredResponse, source: Source, now: Timestamp) -> Response<Body> {
-    let body = match source {
-        _ if *method == Method::HEAD => Body::empty(),
-        Source::Whole(bytes) => Body::full(bytes),
-        Source::Stream(body) => body,
-    };
+    let body = if *method == Method::HEAD { Body::empty() } else { source.into_whole() };
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
@@ -116,9 +173,15 @@ fn part(head: &StoredResponse, range: Option<HeaderValue>, body: Body, now: Time
 }
 
 /// RFC 9110 §15.3.7.2: each part bears its own range, the whole response none.
-fn several(head: &StoredResponse, bytes: &Bytes, ranges: &[ByteRange], now: Timestamp) -> Response<Body> {
-    let Multipart { content_type, length, body } = Multipart::new(bytes, ranges, head.headers.get(CONTENT_TYPE));
-    let mut response = whole(&Method::GET, head, Source::Stream(body), now);
+fn several(
+    head: &StoredResponse,
+    source: Source,
+    (complete, ranges): (u64, &[ByteRange]),
+    now: Timestamp,
+) -> Response<Body> {
+    let Multipart { content_type, pieces } = Multipart::new(complete, ranges, head.headers.get(CONTENT_TYPE));
+    let length: u64 = pieces.iter().map(Piece::length).sum();
+    let mut response = whole(&Method::GET, head, Source::Stream(source.body(pieces)), now);
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     let headers = response.headers_mut();
     headers.remove(CONTENT_RANGE);

@@ -39,7 +39,8 @@ use crate::answer::{self, Source};
 use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
-use crate::stored::{Stored, StoredParts, StoredResponse};
+use crate::slices::Asking;
+use crate::stored::{StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
 pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
@@ -144,6 +145,11 @@ impl Node {
         head.meta.usable_on_error(&RequestDirectives::parse(request), now(), since)
     }
 
+    /// The same for one request: all that its answer needs has to be here.
+    fn stands_in(&self, request: &Request<Body>, stale: &StaleObject) -> bool {
+        self.bridges_error(request.headers(), stale) && self.holds(request, &stale.0)
+    }
+
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
     pub(crate) fn revalidate_behind(
         self: &Arc<Self>,
@@ -164,7 +170,7 @@ impl Node {
 
     /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
     fn share(
-        &self,
+        self: &Arc<Self>,
         target: &Target<'_>,
         request: &Request<Body>,
         fill: &Fill,
@@ -178,23 +184,24 @@ impl Node {
             Phase::Refreshed(object) => {
                 self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
-            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), fill.begun_at)),
+            Phase::Failed(error) => Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun_at)),
         }
     }
 
     /// The answer where no usable response came: the stale one, if it may stand in (RFC 5861 §4), else an error.
     pub(crate) fn answer_failure(
-        &self,
+        self: &Arc<Self>,
+        target: &Target<'_>,
         request: &Request<Body>,
         error: &HopError,
         stale: Option<&StaleObject>,
         report: Report,
         as_of: Seq,
     ) -> Reply {
-        let Some((object, head)) = stale.filter(|stale| self.bridges_error(request.headers(), stale)) else {
+        let Some((object, head)) = stale.filter(|stale| self.stands_in(request, stale)) else {
             return self.failed(error, report, as_of);
         };
-        let reply = self.stale(request, object, head, StaleReason::Error, now());
+        let reply = self.stale(target, request, object, head, StaleReason::Error, now());
         // RFC 9211 §2.1: no hit, for the request went on.
         let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
         let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
@@ -221,18 +228,19 @@ impl Node {
 
     /// The answer of a response that was just confirmed.
     pub(crate) fn share_renewed(
-        &self,
+        self: &Arc<Self>,
         target: &Target<'_>,
         request: &Request<Body>,
         object: &CachedObject,
         report: Report,
     ) -> Option<Reply> {
-        let Stored::Response(head) = object.meta() else { return None };
+        let head = object.meta().response()?;
         let live = self.marks.standing_of(object) == Standing::Live;
         if !live || !head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
+        let source = self.source_of(object, || Asking::of(self, target, request));
+        let response = answer::from_stored(request, head, source, now());
         Some(Reply::from_cache(response, report.stored(&head.meta), object.as_of()))
     }
 }

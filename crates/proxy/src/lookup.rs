@@ -121,7 +121,7 @@ impl Node {
         }
     }
 
-    fn parts_of(&self, key: CacheKey) -> Option<Found> {
+    pub(crate) fn parts_of(&self, key: CacheKey) -> Option<Found> {
         Some(self.stand(key, self.memory.get(Aside::Parts.of(key))?))
     }
 

@@ -29,6 +29,7 @@ use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
+use crate::slices::SliceTable;
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
 use crate::underway::Underway;
@@ -49,6 +50,8 @@ pub struct Node {
     pub(crate) traces: Traces,
     /// The fetches that may store something.
     pub(crate) underway: Arc<Underway>,
+    /// The slices that are being fetched.
+    pub(crate) slices: Arc<SliceTable>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -132,6 +135,7 @@ impl Node {
             fills: FillTable::new(),
             traces: Traces::new(),
             underway: Underway::new(),
+            slices: SliceTable::new(),
             budget: FillBudget::new(fills),
             spills: AtomicBool::new(false),
             hop,

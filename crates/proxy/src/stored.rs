@@ -74,6 +74,8 @@ pub(crate) struct StoredSliced {
     pub(crate) length: u64,
     /// Enters the keys of the slices: all that bear it are of one representation.
     pub(crate) nonce: Nonce,
+    /// Its own key.
+    pub(crate) key: CacheKey,
 }
 
 /// Parts of a response, under the head of the latest 206 without its `Content-Range`.
@@ -81,6 +83,17 @@ pub(crate) struct StoredSliced {
 pub(crate) struct StoredParts {
     pub(crate) head: StoredResponse,
     pub(crate) parts: Parts,
+}
+
+impl Stored {
+    /// The response, if this is one, whole or in slices.
+    pub(crate) fn response(&self) -> Option<&Arc<StoredResponse>> {
+        match self {
+            Self::Response(head) => Some(head),
+            Self::Sliced(sliced) => Some(&sliced.head),
+            _ => None,
+        }
+    }
 }
 
 impl StoredResponse {

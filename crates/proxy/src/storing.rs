@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
     CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, VarySpec, VaryValues,
-    cache_groups, extract_tags, may_combine, storable, strip_for_client, updatable,
+    cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
 use http::{HeaderMap, Method, Request, StatusCode, response};
 use tracing::debug;
 
@@ -21,7 +21,7 @@ use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
 use crate::internal::Scheme;
 use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
-use crate::slices::{Nonce, slice_key};
+use crate::slices::{Cutter, Nonce, SLICE_BYTES, slice_key};
 use crate::stored::{Aside, Stored, StoredParts, StoredResponse, StoredSliced};
 use crate::underway::Entry;
 use crate::variants::Variants;
@@ -47,7 +47,20 @@ pub(crate) struct Storing {
     rule: CacheRule,
 }
 
+/// What of a request, its target and its route outlives them: the right to store is taken from it for each fetch anew.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    asked: Request<()>,
+    place: Place,
+    primary: CacheKey,
+    scope: Scope,
+    rule: CacheRule,
+    /// What the sender of an internal hop had applied.
+    sender_applied: Seq,
+}
+
 /// What of a [`Target`] enters keys, for one who outlives it.
+#[derive(Debug, Clone)]
 struct Place {
     site: String,
     scheme: Scheme,
@@ -74,6 +87,12 @@ pub(crate) struct Storable {
     primary: CacheKey,
 }
 
+/// Slices of a response whose head is stored already.
+pub(crate) struct Slices {
+    scope: Scope,
+    as_of: Seq,
+}
+
 /// A response's status and fields, and how long its body will be if that is known.
 #[derive(Clone, Copy)]
 pub(crate) struct Received<'a> {
@@ -98,26 +117,24 @@ impl Storing {
         if target.content_digest.is_some() {
             node.traces.leave(Target { content_digest: None, ..*target }.key(request));
         }
-        let primary = target.key(request);
-        let underway = node.underway.enter(primary);
-        let guard = node.marks.begin_fill();
-        Self {
-            begun_local: guard.begun_local(),
-            guard,
-            begun_at: node.begin_seq(target),
-            asked: shadow(request),
-            place: Place {
-                site: target.key_site().to_owned(),
-                scheme: target.scheme,
-                authority: target.authority.clone(),
-                content_digest: target.content_digest,
-            },
-            _underway: underway,
-            primary,
-            scope: target.scope(request),
-            rule: target.route.rule.clone(),
-            node: Arc::clone(node),
+        Subject::of(target, request).storing(node)
+    }
+
+    /// What it is the right to store.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            asked: self.asked.clone(),
+            place: self.place.clone(),
+            primary: self.primary,
+            scope: self.scope.clone(),
+            rule: self.rule.clone(),
+            sender_applied: self.begun_at,
         }
+    }
+
+    /// The seq that a fetch which began with this is good for.
+    pub(crate) const fn begun_at(&self) -> Seq {
+        self.begun_at
     }
 
     /// The count of local invalidations when the fetch began.
@@ -210,6 +227,9 @@ impl Storing {
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
         }
+        if bytes.len() as u64 > SLICE_BYTES {
+            return self.store_in_slices(Storable { head, scope, as_of, key, primary }, &bytes);
+        }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.memory.remove(self.primary.0);
@@ -217,9 +237,64 @@ impl Storing {
         self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
     }
 
+    fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
+        let nonce = Nonce::new();
+        let mut cutter = Cutter::new(0, bytes.len() as u64);
+        let mut rest = bytes.clone();
+        while let Some((index, slice)) = cutter.take(&mut rest) {
+            self.store_slice(&storable, nonce, index, slice);
+        }
+        self.store_sliced(storable, nonce, bytes.len() as u64);
+    }
+
+    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
+    /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
+    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
+        // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
+        let told = !self.asked.headers().contains_key(IF_RANGE) || storable.head.headers.contains_key(CONTENT_TYPE);
+        if !told || strong_etag(&storable.head.headers).is_none() {
+            return None;
+        }
+        let known = self.node.memory.get(storable.key.0);
+        let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
+        if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
+            && known.length == length
+            && may_combine(&known.head.headers, &storable.head.headers)
+        {
+            return Some(known.nonce);
+        }
+        let mut head = StoredResponse::clone(&storable.head);
+        head.status = StatusCode::OK;
+        head.headers.remove(CONTENT_RANGE);
+        head.headers.insert(CONTENT_LENGTH, length.into());
+        let nonce = Nonce::new();
+        if storable.key != self.primary {
+            // The URL's own key does not lead there.
+            self.node.traces.leave(self.primary);
+        }
+        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
+        Some(nonce)
+    }
+
+    /// May what a 206 brings of a response of this scope be stored beside what is there?
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub(crate) fn accept_slices(&self, received: Received<'_>, head: &CachedObject) -> Result<Slices, NoStoreReason> {
+        let Received { status, headers, times, as_of, .. } = received;
+        storable(&Method::GET, self.asked.headers(), status, headers, &self.rule, times)?;
+        Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
+    }
+
     /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
     pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
-        self.insert(slice_key(nonce, index), Stored::Slice, bytes, storable.scope.clone(), storable.as_of)
+        let slices = Slices { scope: storable.scope.clone(), as_of: storable.as_of };
+        self.store_one_of(&slices, slice_key(nonce, index), bytes)
+    }
+
+    /// The same for one that came by itself.
+    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
+        self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
     }
 
     /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
@@ -235,7 +310,7 @@ impl Storing {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.memory.remove(self.primary.0);
         }
-        let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce }));
+        let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
         self.insert(key.0, stored, Bytes::new(), scope, as_of)
     }
 
@@ -297,7 +372,8 @@ impl Storing {
         }
         // The next tier may know of purges that this body has not been held against yet.
         let as_of = as_of.min(self.begun_at);
-        let length = Some(object.body().len() as u64);
+        // What is stored fits.
+        let length = None;
         let received = Received { status: stale.status, headers: &headers, length, times, as_of };
         let updated = updatable(self.asked.headers(), fresh, &headers);
         match updated.and_then(|()| self.accept_as(&Method::GET, received)) {
@@ -307,8 +383,15 @@ impl Storing {
                     self.node.memory.remove(key.0);
                 }
                 let scope = self.described(object.scope(), fresh);
-                let stored = Stored::Response(storable.head);
-                Renewed::Shared(self.insert(storable.key.0, stored, object.body().clone(), scope, as_of))
+                let (head, key) = (storable.head, storable.key);
+                let stored = match object.meta() {
+                    // The slices are confirmed with their head.
+                    Stored::Sliced(sliced) => {
+                        Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
+                    }
+                    _ => Stored::Response(head),
+                };
+                Renewed::Shared(self.insert(key.0, stored, object.body().clone(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
@@ -391,6 +474,48 @@ impl Storing {
             }
         }
         object
+    }
+}
+
+impl Subject {
+    pub(crate) fn of<B>(target: &Target<'_>, request: &Request<B>) -> Self {
+        Self {
+            asked: shadow(request),
+            place: Place {
+                site: target.key_site().to_owned(),
+                scheme: target.scheme,
+                authority: target.authority.clone(),
+                content_digest: target.content_digest,
+            },
+            primary: target.key(request),
+            scope: target.scope(request),
+            rule: target.route.rule.clone(),
+            sender_applied: target.sender_applied,
+        }
+    }
+
+    /// The right to store what a fetch brings that begins now.
+    pub(crate) fn storing(self, node: &Arc<Node>) -> Storing {
+        let Self { asked, place, primary, scope, rule, sender_applied } = self;
+        let underway = node.underway.enter(primary);
+        let guard = node.marks.begin_fill();
+        Storing {
+            begun_local: guard.begun_local(),
+            guard,
+            begun_at: node.marks.applied().max(sender_applied),
+            asked,
+            place,
+            _underway: underway,
+            primary,
+            scope,
+            rule,
+            node: Arc::clone(node),
+        }
+    }
+
+    /// Is it a GET's? Only of such a response parts can be asked for.
+    pub(crate) fn is_get(&self) -> bool {
+        *self.asked.method() == Method::GET
     }
 }
 

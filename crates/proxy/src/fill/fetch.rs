@@ -17,10 +17,11 @@ use super::outcome::Outcome;
 use super::pour::Pour;
 use super::table::{Phase, Streaming, Ticket};
 use super::{Basis, Begun, Private, can_be_confirmed, filling_head};
-use crate::answer::{self, Source};
+use crate::answer;
 use crate::hop::{Answer, Head, HopError, NextHop, Way};
 use crate::node::{Node, Target, now};
 use crate::pieces;
+use crate::slices::Asking;
 use crate::stored::StoredParts;
 use crate::storing::{Received, Renewed, Storable, Storing, shadow};
 
@@ -131,6 +132,16 @@ impl Fetch {
         }
     }
 
+    /// How slices of what is stored are asked for.
+    fn asking(&self) -> Asking {
+        Asking {
+            subject: self.storing.subject(),
+            hop: Arc::clone(&self.hop),
+            head: self.head.clone(),
+            way: self.way.clone(),
+        }
+    }
+
     async fn answered(self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
         let Answer { response, as_of, bridged, .. } = answer;
         let status = response.status();
@@ -143,7 +154,7 @@ impl Fetch {
                 match self.storing.renew(key, stale, response.headers(), as_of, times) {
                     Renewed::Shared(renewed) => return self.ticket.end(Outcome::Refreshed, Phase::Refreshed(renewed)),
                     Renewed::Private(head, reason) => {
-                        let source = Source::Whole(stale.0.body().clone());
+                        let source = self.node.source_of(&stale.0, || self.asking());
                         let response = answer::whole(&Method::GET, &head, source, now());
                         let private = Private { response, as_of, reason: reason.as_str() };
                         return self.release(reason, private, beginner);

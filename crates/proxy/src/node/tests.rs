@@ -25,6 +25,7 @@ use crate::site::Parts;
 
 mod interim;
 mod renewing;
+mod slices;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 
@@ -54,10 +55,17 @@ struct Fixture {
 
 impl Fixture {
     fn new(respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static) -> Self {
+        Self::sized(ByteSize::mib(16), respond)
+    }
+
+    fn sized(
+        memory: ByteSize,
+        respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let node = Node::new(Role::Edge, ByteSize::mib(16), Arc::new(Arc::clone(&origin)), &control);
+        let node = Node::new(Role::Edge, memory, Arc::new(Arc::clone(&origin)), &control);
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }
 
