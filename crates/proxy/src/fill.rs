@@ -84,8 +84,11 @@ impl Node {
     ) -> Reply {
         let hearer = self.hearer(target, &request);
         let patience = Instant::now() + MAX_WAIT;
-        for _ in 0..MAX_GENERATIONS {
-            match self.enter_fill(target, &request, key) {
+        for generation in 0..MAX_GENERATIONS {
+            let looked_up = (generation == 0).then_some(&basis);
+            match self.enter_fill(target, &request, key, looked_up) {
+                // Whoever fetched it until now has stored it since the look-up.
+                Entered::Needless => return Box::pin(self.respond(*target, request)).await,
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
@@ -130,9 +133,28 @@ impl Node {
         self.pass(target, request, report.with_cause("fill-superseded")).await
     }
 
-    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
-    fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), || Fill::new(self, target, request))
+    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other. None is begun
+    /// if something else is stored now than the look-up found.
+    fn enter_fill(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        key: CacheKey,
+        looked_up: Option<&Basis>,
+    ) -> Entered {
+        let begin = || {
+            let superseded = looked_up.is_some_and(|found| self.supersedes(key, found));
+            (!superseded).then(|| Fill::new(self, target, request))
+        };
+        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), begin)
+    }
+
+    /// Is there a whole response now that was not there when this was looked up?
+    fn supersedes(&self, key: CacheKey, found: &Basis) -> bool {
+        self.memory.get(key.0).is_some_and(|object| {
+            let known = found.stale().is_some_and(|(stale, _)| Arc::ptr_eq(stale, &object));
+            !known && self.is_whole(&object) && self.marks.standing_of(&object) == Standing::Live
+        })
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
@@ -161,9 +183,9 @@ impl Node {
         if self.fills.contains(key.0) {
             return;
         }
-        let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
+        let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
+        let entered = self.enter_fill(target, request, key, Some(&stale));
         if let Entered::Leader(ticket) = entered {
-            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }

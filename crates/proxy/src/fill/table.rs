@@ -107,6 +107,8 @@ pub(crate) enum Entered {
     Leader(Ticket),
     /// Someone does.
     Joined(Arc<Fill>),
+    /// Nobody does, nor needs to.
+    Needless,
 }
 
 impl FillTable {
@@ -114,18 +116,19 @@ impl FillTable {
         Arc::new(Self { counts: Arc::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
     }
 
-    /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place.
+    /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place, unless `begin`
+    /// finds that there is no need. What a fill has stored is there before it leaves the table.
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: u128,
         usable: impl FnOnce(&Fill) -> bool,
-        begin: impl FnOnce() -> Fill,
+        begin: impl FnOnce() -> Option<Fill>,
     ) -> Entered {
         let mut shard = self.shard(key).lock();
         if let Some(fill) = shard.get(&key).filter(|fill| usable(fill)) {
             return Entered::Joined(Arc::clone(fill));
         }
-        let fill = Arc::new(begin());
+        let Some(fill) = begin().map(Arc::new) else { return Entered::Needless };
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }

@@ -1,10 +1,11 @@
 //! Fills: origins that break off, readers of different speeds, and those who wait for too long.
 
 use futures_util::FutureExt as _;
+use holm_cache_policy::Outcome;
 use http_body::Body as _;
 
 use super::*;
-use crate::fill::FillOutcome;
+use crate::fill::{Basis, FillOutcome};
 use crate::pieces;
 
 const MIB: usize = 1 << 20;
@@ -267,6 +268,28 @@ async fn what_was_spilled_and_is_gone_is_an_error_for_those_who_need_it() {
         tokio::task::yield_now().await;
     }
     assert!(at_fast == content);
+}
+
+#[tokio::test]
+async fn what_was_stored_since_the_look_up_is_not_fetched_again() {
+    for length in [1000, 2 * MIB + 1] {
+        let (fixture, asked) = scripted(ByteSize::mib(64), &[whole(length, length)]);
+        let request = get("/", &[]);
+        let (authority, interims) = (Authority::parse("shop.example").expect("a host"), Interims::nowhere());
+        let listener = Listener::new(&interims);
+        let route = fixture.site.content_route("/").expect("a route");
+        let content_of = route.content.as_ref().expect("content");
+        let client = ([127, 0, 0, 1].into(), &listener);
+        let target = Target::of_client(&fixture.site, (route, content_of), Scheme::Http, &authority, client);
+        let key = target.key(&request);
+        // Two have looked it up before either has begun.
+        let fill = || fixture.node.fill(&target, get("/", &[]), key, Basis::Nothing, Report::forward(Outcome::UriMiss, "uri-miss"));
+        for _ in 0..2 {
+            let (bytes, clean) = read(fill().await).await;
+            assert!(clean && bytes == content(length));
+        }
+        assert_eq!(asked.lock().len(), 1);
+    }
 }
 
 /// Never answers the first request.
