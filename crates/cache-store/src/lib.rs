@@ -7,5 +7,5 @@ mod scope;
 
 pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
 pub use self::memory::{Memory, MemoryStats, Refused};
-pub use self::object::Object;
+pub use self::object::{Meta, Object};
 pub use self::scope::{ANY_HOST, Scope};

@@ -238,8 +238,8 @@ impl Inner {
             return Standing::Live;
         }
         let mut standing = Standing::Live;
-        let own = [scope.site, scope.path_only, scope.with_query];
-        for id in own.into_iter().chain(scope.tags.iter().copied()) {
+        let own = [scope.site(), scope.path_only(), scope.with_query()];
+        for id in own.into_iter().chain(scope.tags()) {
             standing = standing.and(self.mark(id, as_of));
         }
         if self.prefixes > 0 {

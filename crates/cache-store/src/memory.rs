@@ -10,10 +10,10 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use crate::marks::{FillGuard, Marks, Standing};
-use crate::object::Object;
+use crate::object::{Meta, Object};
 
 /// Objects in memory, by 128-bit keys that are hashes already.
-pub struct Memory<M: Send + Sync + 'static> {
+pub struct Memory<M: Meta> {
     small: Tier<M>,
     large: Tier<M>,
     evicted: Arc<AtomicU64>,
@@ -55,7 +55,7 @@ pub struct MemoryStats {
     pub evicted: u64,
 }
 
-impl<M: Send + Sync + 'static> Memory<M> {
+impl<M: Meta> Memory<M> {
     /// An empty tier of this many bytes.
     #[must_use]
     pub fn new(capacity: ByteSize) -> Self {
@@ -80,12 +80,12 @@ impl<M: Send + Sync + 'static> Memory<M> {
         self.small.contains_key(&key) || self.large.contains_key(&key)
     }
 
-    /// Stores an object that the fetch of `guard` brought, in place of the key's former one. `weight` is what it
-    /// occupies in bytes.
+    /// Stores an object that the fetch of `guard` brought, in place of the key's former one.
     ///
     /// # Errors
     /// The object may not be, or can't be, stored; the former one then stays.
-    pub fn insert(&self, key: u128, object: Arc<Object<M>>, weight: u32, guard: &FillGuard) -> Result<(), Refused> {
+    pub fn insert(&self, key: u128, object: Arc<Object<M>>, guard: &FillGuard) -> Result<(), Refused> {
+        let weight = object.weight();
         if u64::from(weight) > self.max_object() {
             return Err(Refused::TooLarge);
         }
@@ -136,13 +136,13 @@ impl<M: Send + Sync + 'static> Memory<M> {
     }
 }
 
-impl<M: Send + Sync + 'static> std::fmt::Debug for Memory<M> {
+impl<M: Meta> std::fmt::Debug for Memory<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("capacity", &self.capacity).field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
-fn tier<M: Send + Sync + 'static>(bytes: u64, evicted: &Arc<AtomicU64>) -> Tier<M> {
+fn tier<M: Meta>(bytes: u64, evicted: &Arc<AtomicU64>) -> Tier<M> {
     let evicted = Arc::clone(evicted);
     Cache::builder()
         .max_capacity(bytes)

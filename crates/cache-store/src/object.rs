@@ -1,6 +1,6 @@
 //! Objects: a body, what its owner wants to know of it, and how far purges have been held against it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use holm_model::ids::Seq;
@@ -8,6 +8,19 @@ use holm_model::units::Timestamp;
 
 use crate::marks::Local;
 use crate::scope::Scope;
+
+/// What the owner of the store wants to know of an object.
+pub trait Meta: Send + Sync + Sized + 'static {
+    /// Adds the form in which it outlives the process, with a version. `false` for what is not for disk.
+    fn encode(&self, out: &mut Vec<u8>) -> bool;
+
+    /// Reads what [`Meta::encode`] wrote, or anything: `None` where it is not valid in every part. What it keeps may be
+    /// slices of `bytes`.
+    fn decode(bytes: &Bytes) -> Option<Self>;
+
+    /// Bytes that it occupies beside itself.
+    fn weight(&self) -> usize;
+}
 
 /// A stored object.
 #[derive(Debug)]
@@ -22,6 +35,8 @@ pub struct Object<M> {
     checked_local: AtomicU64,
     /// When a soft purge made it stale, in milliseconds since the epoch; 0 for never.
     soft_since: AtomicU64,
+    /// It went to disk, or is about to.
+    on_disk: AtomicBool,
 }
 
 impl<M> Object<M> {
@@ -29,7 +44,16 @@ impl<M> Object<M> {
     #[must_use]
     pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq, local: Local) -> Self {
         let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
-        Self { meta, body, scope, as_of, checked, checked_local, soft_since: AtomicU64::new(0) }
+        Self {
+            meta,
+            body,
+            scope,
+            as_of,
+            checked,
+            checked_local,
+            soft_since: AtomicU64::new(0),
+            on_disk: AtomicBool::new(false),
+        }
     }
 
     /// The owner's metadata.
@@ -52,6 +76,16 @@ impl<M> Object<M> {
         self.as_of
     }
 
+    /// Is the caller the first that wants to write it to disk? Costs one load where it is not.
+    pub fn claim_for_disk(&self) -> bool {
+        !self.on_disk.load(Ordering::Relaxed) && !self.on_disk.swap(true, Ordering::Relaxed)
+    }
+
+    /// Gives the claim back: it did not go to disk after all.
+    pub fn unclaim_for_disk(&self) {
+        self.on_disk.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn checked(&self) -> (Seq, Local) {
         (Seq::new(self.checked.load(Ordering::Relaxed)), Local(self.checked_local.load(Ordering::Relaxed)))
     }
@@ -71,5 +105,50 @@ impl<M> Object<M> {
         }
         self.checked.fetch_max(seq.get(), Ordering::Release);
         self.checked_local.fetch_max(local.0, Ordering::Release);
+    }
+}
+
+impl<M: Meta> Object<M> {
+    /// Bytes that it occupies in memory, with the index's share.
+    pub fn weight(&self) -> u32 {
+        let bytes = self.body.len() + self.meta.weight() + self.scope.weight() + ENTRY_BYTES;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+}
+
+/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
+const ENTRY_BYTES: usize = 512;
+
+#[cfg(test)]
+mod testing {
+    use super::{Bytes, Meta};
+
+    impl Meta for () {
+        fn encode(&self, _: &mut Vec<u8>) -> bool {
+            true
+        }
+
+        fn decode(bytes: &Bytes) -> Option<Self> {
+            bytes.is_empty().then_some(())
+        }
+
+        fn weight(&self) -> usize {
+            0
+        }
+    }
+
+    impl Meta for u64 {
+        fn encode(&self, out: &mut Vec<u8>) -> bool {
+            out.extend_from_slice(&self.to_le_bytes());
+            true
+        }
+
+        fn decode(bytes: &Bytes) -> Option<Self> {
+            Some(Self::from_le_bytes(bytes.as_ref().try_into().ok()?))
+        }
+
+        fn weight(&self) -> usize {
+            0
+        }
     }
 }

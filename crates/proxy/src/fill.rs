@@ -281,7 +281,7 @@ impl Basis {
             Self::Nothing => true,
             Self::Stale((object, _)) => node.marks.standing_of(object) != Standing::Hard,
             Self::Parts(object, stored) => {
-                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers).is_some();
+                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers()).is_some();
                 extensible && node.marks.standing_of(object) == Standing::Live
             }
         };

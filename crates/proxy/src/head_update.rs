@@ -32,7 +32,7 @@ impl Node {
         head.method = Method::HEAD;
         let confirmable = can_be_confirmed(&stale.1);
         if confirmable {
-            write_validators(&mut head.headers, &stale.1.headers);
+            write_validators(&mut head.headers, &stale.1.headers());
         }
         let mut asking = head.into_request();
         let alone = self.hear_alone(target, &mut asking);
@@ -58,7 +58,7 @@ impl Node {
         let updates = match status {
             StatusCode::NOT_MODIFIED => confirmable,
             StatusCode::OK => {
-                confirmable && head_update(&stale.1.headers, length, response.headers()) == HeadUpdate::Update
+                confirmable && head_update(&stale.1.headers(), length, response.headers()) == HeadUpdate::Update
             }
             _ => false,
         };

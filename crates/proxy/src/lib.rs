@@ -5,6 +5,7 @@ mod answer;
 mod collect;
 mod edge;
 mod explain;
+mod fields;
 mod files;
 mod fill;
 mod follow;

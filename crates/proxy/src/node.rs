@@ -15,8 +15,8 @@ use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
-use http::header::{AGE, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Response};
+use http::header::{AGE, HeaderName};
+use http::{Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
@@ -216,15 +216,12 @@ impl Node {
 }
 
 impl Role {
-    /// Makes places in stored headers for the fields that each answer has values of its own for: the copy that an answer
-    /// is made of then has room for them, and need not grow.
-    pub(crate) fn reserve(self, headers: &mut HeaderMap) {
-        let own = match self {
-            Self::Edge => CACHE_STATUS,
-            Self::Shield => internal::AS_OF,
-        };
-        headers.insert(AGE, HeaderValue::from_static("0"));
-        headers.insert(own, HeaderValue::from_static("0"));
+    /// The fields that each answer has values of its own for.
+    pub(crate) const fn answers_own(self) -> [HeaderName; 2] {
+        match self {
+            Self::Edge => [AGE, CACHE_STATUS],
+            Self::Shield => [AGE, internal::AS_OF],
+        }
     }
 
     /// The label of `tier` in metrics.

@@ -92,7 +92,8 @@ fn part_head(boundary: &str, range: ByteRange, length: u64, media_type: Option<&
     head.into()
 }
 
-fn random() -> u64 {
+/// A number that no one guesses, and that does not come again after a restart either.
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{CacheKey, NoVarySearch, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta, strong_etag};
 use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::fields::Fields;
 use crate::slices::Nonce;
 use crate::variants::Variants;
+
+mod codec;
 
 /// The metadata of a stored object.
 #[derive(Debug, Clone)]
@@ -28,7 +31,7 @@ pub(crate) enum Stored {
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
     /// The fields of the last 103 of this URL, under a key of their own.
-    EarlyHints(HeaderMap),
+    EarlyHints(Fields),
 }
 
 /// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there. A bit
@@ -60,10 +63,10 @@ impl Aside {
 pub(crate) struct StoredResponse {
     pub(crate) status: StatusCode,
     /// End-to-end fields; on the edge, only what a client may see.
-    pub(crate) headers: HeaderMap,
+    pub(crate) fields: Fields,
     pub(crate) meta: StoredMeta,
     /// What the response varies by and the values that its request had.
-    pub(crate) vary: Option<(VarySpec, VaryValues)>,
+    pub(crate) vary: Option<Selected>,
 }
 
 /// A response whose body is kept in slices.
@@ -97,8 +100,18 @@ impl Stored {
 }
 
 impl StoredResponse {
+    /// Its fields as a map: to be made once for each answer.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.fields.to_map()
+    }
+
+    /// The strong validator by which parts of it can be asked for.
+    pub(crate) fn strong_etag(&self) -> Option<HeaderValue> {
+        strong_etag(&self.headers()).cloned()
+    }
+
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
     pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
+        self.vary.as_ref().is_none_or(|vary| vary.selected_by(request, languages))
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
-    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, VarySpec, VaryValues,
-    cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
+    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
+    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag,
+    updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
@@ -17,6 +18,7 @@ use http::{HeaderMap, Method, Request, StatusCode, response};
 use tracing::debug;
 
 use crate::address::Authority;
+use crate::fields::Fields;
 use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
 use crate::internal::Scheme;
@@ -184,9 +186,8 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let mut headers = headers.clone();
-        self.clean(&mut headers);
-        let head = StoredResponse { status, headers, meta, vary };
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values));
+        let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
 
@@ -223,7 +224,7 @@ impl Storing {
         // Beside the whole they are of no use, and if they led to none they lead to none the next time either.
         self.forget_parts(&storable);
         let Storable { head, scope, as_of, key, primary } = storable;
-        let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared = head.fields.get(&CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
         }
@@ -251,22 +252,24 @@ impl Storing {
     /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
     pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let told = !self.asked.headers().contains_key(IF_RANGE) || storable.head.headers.contains_key(CONTENT_TYPE);
-        if !told || strong_etag(&storable.head.headers).is_none() {
+        let mut headers = storable.head.headers();
+        let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
+        if !told || strong_etag(&headers).is_none() {
             return None;
         }
         let known = self.node.memory.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
-            && may_combine(&known.head.headers, &storable.head.headers)
+            && may_combine(&known.head.headers(), &headers)
         {
             return Some(known.nonce);
         }
         let mut head = StoredResponse::clone(&storable.head);
         head.status = StatusCode::OK;
-        head.headers.remove(CONTENT_RANGE);
-        head.headers.insert(CONTENT_LENGTH, length.into());
+        headers.remove(CONTENT_RANGE);
+        headers.insert(CONTENT_LENGTH, length.into());
+        head.fields = Fields::of(&headers);
         let nonce = Nonce::new();
         if storable.key != self.primary {
             // The URL's own key does not lead there.
@@ -334,7 +337,7 @@ impl Storing {
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
-            && may_combine(&stored.head.headers, &storable.head.headers)
+            && may_combine(&stored.head.headers(), &storable.head.headers())
             && let Some(combined) = stored.parts.with(&parts)
             && combined.held() <= self.node.max_object
         {
@@ -343,14 +346,16 @@ impl Storing {
             storable.as_of = storable.as_of.min(applied);
         }
         let mut head = StoredResponse::clone(&storable.head);
-        head.headers.remove(CONTENT_RANGE);
+        let mut headers = head.headers();
+        headers.remove(CONTENT_RANGE);
         // RFC 9111 §3.4: parts that make a whole are one response.
         if let Some(pieces) = parts.whole() {
             let whole = join(&pieces);
-            head.status = StatusCode::OK;
-            head.headers.insert(CONTENT_LENGTH, whole.len().into());
+            headers.insert(CONTENT_LENGTH, whole.len().into());
+            (head.status, head.fields) = (StatusCode::OK, Fields::of(&headers));
             return self.store(Storable { head: Arc::new(head), ..storable }, whole);
         }
+        head.fields = Fields::of(&headers);
         let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
         self.insert(place, stored, Bytes::new(), storable.scope, storable.as_of);
     }
@@ -365,7 +370,7 @@ impl Storing {
         as_of: Seq,
         times: FetchTimes,
     ) -> Renewed {
-        let mut headers = stale.headers.clone();
+        let mut headers = stale.headers();
         let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
         if !fresh.contains_key(AGE) {
             headers.remove(AGE);
@@ -397,8 +402,7 @@ impl Storing {
                 if !reason.is_of_request() {
                     self.node.memory.remove(key.0);
                 }
-                self.clean(&mut headers);
-                let head = StoredResponse { status: stale.status, headers, meta, vary: None };
+                let head = StoredResponse { status: stale.status, fields: self.clean(headers), meta, vary: None };
                 Renewed::Private(Box::new(head), reason)
             }
         }
@@ -423,7 +427,8 @@ impl Storing {
         match hints {
             Some(_) if status.is_client_error() || status.is_server_error() => {}
             Some(hints) => {
-                self.insert(place, Stored::EarlyHints(hints), Bytes::new(), self.scope.clone(), self.begun_at);
+                let stored = Stored::EarlyHints(Fields::of(&hints));
+                self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun_at);
             }
             None if status.is_success() => self.node.memory.remove(place),
             // A 304 or an error says nothing of them.
@@ -431,12 +436,15 @@ impl Storing {
         }
     }
 
-    /// Takes away what no client shall see, and makes room for what each answer adds.
-    fn clean(&self, headers: &mut HeaderMap) {
+    /// Takes away what no client shall see, and what each answer has values of its own for.
+    fn clean(&self, mut headers: HeaderMap) -> Fields {
         if self.node.role == Role::Edge {
-            strip_for_client(headers);
+            strip_for_client(&mut headers);
         }
-        self.node.role.reserve(headers);
+        for name in self.node.role.answers_own() {
+            headers.remove(name);
+        }
+        Fields::of(&headers)
     }
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
@@ -468,7 +476,7 @@ impl Storing {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
         // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
         if self.node.marks.standing_of(&object) != Standing::Hard {
-            let stored = self.node.memory.insert(key, Arc::clone(&object), weight(&object), &self.guard);
+            let stored = self.node.memory.insert(key, Arc::clone(&object), &self.guard);
             if let Err(refused) = stored {
                 debug!(%refused, "a fetched object was not stored");
             }
@@ -548,40 +556,6 @@ pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
     }
 }
 
-/// Bytes that an object occupies: its body, its head, and the index's share.
-fn weight(object: &Object<Stored>) -> u32 {
-    let meta = match object.meta() {
-        Stored::Response(head) => head_weight(head),
-        Stored::Sliced(sliced) => head_weight(&sliced.head),
-        Stored::EarlyHints(fields) => fields_weight(fields),
-        Stored::Parts(stored) => {
-            head_weight(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
-        }
-        Stored::Variants(_) | Stored::Queries(_) => LIST_BYTES,
-        Stored::Slice | Stored::Unstorable { .. } => 0,
-    };
-    u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
-}
-
-fn head_weight(head: &StoredResponse) -> usize {
-    fields_weight(&head.headers) + head.vary.as_ref().map_or(0, |(_, values)| values.weight())
-}
-
-/// A map has room for more fields than it holds, and a name and a value each point to their bytes.
-fn fields_weight(fields: &HeaderMap) -> usize {
-    let texts: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    texts + fields.capacity() * FIELD_BYTES
-}
-
 /// How long requests for a URL whose response could not be stored do not queue for one another. As long as Varnish's
 /// default would be two minutes; shorter, because a route's answer may become storable with its next deployment.
 const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
-const ENTRY_BYTES: usize = 512;
-
-/// What a place for a field costs in a map: the field's two pointers with their lengths, and its share of the index.
-const FIELD_BYTES: usize = 104;
-
-/// What a list of variants, or of parameters, costs at most or nearly: both are bounded.
-const LIST_BYTES: usize = 8 << 10;

@@ -87,7 +87,7 @@ impl LocalMarks {
 
     /// Has any of it changed since?
     pub(super) fn concern(&self, scope: &Scope, since: Local) -> bool {
-        self.sites.get(&scope.site).is_some_and(|site| site.concern(scope, since))
+        self.sites.get(&scope.site()).is_some_and(|site| site.concern(scope, since))
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -155,8 +155,8 @@ impl SiteMarks {
     }
 
     fn concern(&self, scope: &Scope, since: Local) -> bool {
-        let newer = |id: &MarkId| self.marks.get(id).is_some_and(|at| *at > since.0);
-        since.0 < self.forgotten || newer(&scope.with_query) || scope.groups.iter().any(newer)
+        let newer = |id: MarkId| self.marks.get(&id).is_some_and(|at| *at > since.0);
+        since.0 < self.forgotten || newer(scope.with_query()) || scope.groups().any(newer)
     }
 
     /// What is older than the newer half counts as changed from now on. That costs misses.

@@ -110,7 +110,7 @@ fn another_log_drops_everything() {
     assert!(marks.follow(other, Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
     let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local));
-    assert!(memory.insert(1, object, 10, &guard).is_err());
+    assert!(memory.insert(1, object, &guard).is_err());
 }
 
 /// A fill under way in the model: its key, and the version of the origin's content that it brings.
@@ -147,7 +147,7 @@ fn run_model(rng: &mut Rng, round: usize) {
                 let fill = fills.swap_remove(at);
                 let object =
                     Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
-                let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
+                let _ = memory.insert(u128::from(fill.key), Arc::new(object), &fill.guard);
             }
             6 => {
                 seq += 1;
@@ -241,8 +241,8 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
         Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local))
     };
     let early = marks.begin_fill();
-    memory.insert(1, object("/a", &early), 10, &early).unwrap();
-    memory.insert(2, object("/b", &early), 10, &early).unwrap();
+    memory.insert(1, object("/a", &early), &early).unwrap();
+    memory.insert(2, object("/b", &early), &early).unwrap();
     marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/a", query: None }]);
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Hard);
     memory.sweep(&marks);
@@ -254,7 +254,7 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
     assert_eq!(marks.len(), 0);
     assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live);
     let late = marks.begin_fill();
-    memory.insert(1, object("/a", &late), 10, &late).unwrap();
+    memory.insert(1, object("/a", &late), &late).unwrap();
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Live);
 }
 
@@ -295,7 +295,7 @@ fn one_site_s_flood_costs_others_nothing() {
     let memory = Memory::new(ByteSize::mib(1));
     for (key, site) in [(1, &flooding), (2, &quiet)] {
         let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun_at, late.begun_local);
-        memory.insert(key, Arc::new(object), 10, &late).unwrap();
+        memory.insert(key, Arc::new(object), &late).unwrap();
     }
     memory.sweep(&marks);
     let standing_of = |key| memory.get(key).map(|object| marks.standing_of(&object));

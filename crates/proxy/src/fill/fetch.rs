@@ -88,7 +88,7 @@ impl Fetch {
         let mut head = self.head.clone();
         match &self.basis {
             Basis::Stale((_, stale)) if can_be_confirmed(stale) => {
-                write_validators(&mut head.headers, &stale.headers);
+                write_validators(&mut head.headers, &stale.headers());
             }
             Basis::Parts(_, stored) => ask_for_rest(&mut head.headers, stored),
             Basis::Stale(_) | Basis::Nothing => {}
@@ -224,7 +224,7 @@ impl Fetch {
 fn ask_for_rest(request: &mut HeaderMap, stored: &StoredParts) {
     let held: usize = stored.parts.prefix().iter().flatten().map(Bytes::len).sum();
     let range = HeaderValue::from_str(&format!("bytes={held}-")).ok();
-    if let (Some(etag), Some(range)) = (strong_etag(&stored.head.headers), range) {
+    if let (Some(etag), Some(range)) = (strong_etag(&stored.head.headers()), range) {
         request.insert(RANGE, range);
         request.insert(IF_RANGE, etag.clone());
     }
@@ -237,7 +237,7 @@ fn completed(stored: &StoredParts, prefix: &Pieces, answer: Answer) -> Option<An
     let complete = range.complete?;
     let is_rest = range.bytes.first == held && range.bytes.last + 1 == complete;
     let same = stored.parts.complete().is_none_or(|known| known == complete);
-    if !is_rest || !same || !may_combine(&stored.head.headers, answer.response.headers()) {
+    if !is_rest || !same || !may_combine(&stored.head.headers(), answer.response.headers()) {
         return None;
     }
     // §3.4: the fields of the latest, but for what tells of its being a part.

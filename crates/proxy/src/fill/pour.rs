@@ -12,7 +12,7 @@ use tracing::debug;
 use super::buffer::{FillWriter, PushError};
 use super::fetch::Fetch;
 use super::outcome::Outcome;
-use super::resume::{Arrived, MAX_RESUMES};
+use super::resume::{Arrived, MAX_RESUMES, validator};
 use crate::hop::HopError;
 use crate::node::{Node, now};
 use crate::slices::{Nonce, SLICE_BYTES, slice_key, slice_of};
@@ -55,7 +55,7 @@ enum Stop {
 
 impl Pour {
     pub(super) fn new(fetch: Fetch, storable: Storable, writer: FillWriter, length: Option<u64>) -> Self {
-        let declared = || storable.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        let declared = || storable.head.fields.get(&CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         let length = length.or_else(declared);
         let keeping = if fetch.node.spills() { Keeping::Spilling } else { Keeping::Whole };
         Self { fetch, storable, writer, length, keeping, nonce: Nonce::new(), sealed: 0, resumes: 0 }
@@ -188,7 +188,7 @@ impl Pour {
         if total > 0 && total.is_multiple_of(SLICE_BYTES) && self.length.is_some_and(|length| length > total) {
             self.seal(slice_of(total - 1)).await;
         }
-        let resumable = self.keeping != Keeping::Nothing && self.arrived().validator().is_some();
+        let resumable = self.keeping != Keeping::Nothing && validator(&self.storable.head).is_some();
         match self.length {
             Some(length) if resumable && self.sealed > 0 => self.store_slices(length),
             _ => self.fetch.storing.forget_parts(&self.storable),
@@ -213,14 +213,17 @@ impl Pour {
 
     /// Asks for the rest, if there is one that is sure to be of the same representation.
     async fn resume(&mut self) -> Option<Body> {
+        let Storable { head, as_of, .. } = &self.storable;
+        let (got, length) = (self.writer.total(), self.length);
+        let arrived = Arrived { etag: validator(head)?, as_of: *as_of, got, length };
+        let request = arrived.request(&self.fetch.head)?;
         while self.resumes < MAX_RESUMES {
-            let request = self.arrived().request(&self.fetch.head)?;
             self.resumes += 1;
-            let sent = self.fetch.hop.send(request.into_request(), self.fetch.way.clone()).await;
+            let sent = self.fetch.hop.send(request.clone().into_request(), self.fetch.way.clone()).await;
             match sent {
                 Ok(answer) if answer.response.status().is_server_error() => {}
                 Ok(answer) => {
-                    let (rest, complete) = self.arrived().rest(answer)?;
+                    let (rest, complete) = arrived.rest(answer)?;
                     self.length = Some(complete);
                     return Some(rest);
                 }
@@ -228,12 +231,6 @@ impl Pour {
             }
         }
         None
-    }
-
-    fn arrived(&self) -> Arrived<'_> {
-        let Storable { head, as_of, .. } = &self.storable;
-        let (got, length) = (self.writer.total(), self.length);
-        Arrived { status: head.status, headers: &head.headers, as_of: *as_of, got, length }
     }
 }
 

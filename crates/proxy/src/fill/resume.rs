@@ -1,19 +1,19 @@
 //! Resuming: the rest of a body whose hop broke off is asked for, where it is sure to be of the same representation.
 
-use holm_cache_policy::{ContentRange, may_combine, strong_etag};
+use holm_cache_policy::{ContentRange, strong_etag};
 use holm_model::ids::Seq;
 use holm_transport::body::Body;
-use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 
 use crate::hop::{Answer, Head};
+use crate::stored::StoredResponse;
 
 /// What has come of a body so far.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Arrived<'a> {
-    /// The status and the fields that it came under.
-    pub(super) status: StatusCode,
-    pub(super) headers: &'a HeaderMap,
+#[derive(Debug, Clone)]
+pub(super) struct Arrived {
+    /// The validator by which more of it can be asked for.
+    pub(super) etag: HeaderValue,
     /// The seq that it is good for.
     pub(super) as_of: Seq,
     /// Bytes.
@@ -22,22 +22,16 @@ pub(super) struct Arrived<'a> {
     pub(super) length: Option<u64>,
 }
 
-impl Arrived<'_> {
-    /// The validator by which more of it can be asked for; only a 200 is a whole that a range can be of (RFC 9110 §14.2).
-    pub(super) fn validator(&self) -> Option<&HeaderValue> {
-        strong_etag(self.headers).filter(|_| self.status == StatusCode::OK)
-    }
-
-    /// The request for the rest (RFC 9110 §13.1.5, §14.2); `None` where nothing else could be its rest.
+impl Arrived {
+    /// The request for the rest (RFC 9110 §13.1.5, §14.2); `None` where there is none to ask for.
     pub(super) fn request(&self, asked: &Head) -> Option<Head> {
-        let etag = self.validator()?;
         let missing = self.got > 0 && self.length.is_none_or(|length| self.got < length);
         if !missing || asked.method != Method::GET {
             return None;
         }
         let mut head = asked.clone();
         head.headers.insert(RANGE, HeaderValue::from_str(&format!("bytes={}-", self.got)).ok()?);
-        head.headers.insert(IF_RANGE, etag.clone());
+        head.headers.insert(IF_RANGE, self.etag.clone());
         Some(head)
     }
 
@@ -48,10 +42,17 @@ impl Arrived<'_> {
         let range = ContentRange::parse(&head.headers).filter(|_| head.status == StatusCode::PARTIAL_CONTENT)?;
         let complete = range.complete.or(self.length)?;
         let is_rest = range.bytes.first == self.got && range.bytes.last + 1 == complete;
-        let same = self.length.is_none_or(|length| length == complete) && may_combine(self.headers, &head.headers);
+        let same_length = self.length.is_none_or(|length| length == complete);
+        let same = same_length && strong_etag(&head.headers) == Some(&self.etag);
         let fits = body.exact_len().is_none_or(|length| length == complete - self.got);
         (is_rest && same && fits && answer.as_of >= self.as_of).then_some((body, complete))
     }
+}
+
+/// The validator by which the rest of a response can be asked for; only a 200 is a whole that a range can be of (RFC 9110
+/// §14.2).
+pub(super) fn validator(head: &StoredResponse) -> Option<HeaderValue> {
+    head.strong_etag().filter(|_| head.status == StatusCode::OK)
 }
 
 /// How often the rest of one body is asked for: an origin that breaks off again and again is no better asked for ever.

@@ -15,6 +15,7 @@ use holm_telemetry::Telemetry;
 use holm_transport::body::BodySender;
 use holm_transport::interim::Interims;
 use holm_upstream::Pool;
+use http::HeaderMap;
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, Stream as _};
-use holm_cache_policy::{ByteRange, strong_etag};
+use holm_cache_policy::ByteRange;
 use holm_cache_store::Standing;
 use holm_transport::body::{Body, BodyError};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -49,7 +49,7 @@ impl Located {
 
     /// Can slices be asked for one by one? Not without a strong validator: they might be of another representation.
     pub(super) fn is_extensible(&self) -> bool {
-        strong_etag(&self.sliced.head.headers).is_some() && self.asking.subject.is_get()
+        self.sliced.head.strong_etag().is_some() && self.asking.subject.is_get()
     }
 
     /// The origin has another representation: the next request begins anew.

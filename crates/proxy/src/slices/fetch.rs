@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holm_cache_policy::{ByteRange, ContentRange, may_combine, strong_etag};
+use holm_cache_policy::{ByteRange, ContentRange, may_combine};
 use holm_transport::body::Body;
 use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Request, StatusCode};
@@ -135,11 +135,11 @@ impl Located {
     fn request(&self, asked: ByteRange) -> Result<Request<Body>, SliceError> {
         let mut head = self.asking().head.clone();
         let range = HeaderValue::from_str(&format!("bytes={}-{}", asked.first, asked.last)).ok();
-        let (Some(range), Some(etag)) = (range, strong_etag(&self.sliced.head.headers)) else {
+        let (Some(range), Some(etag)) = (range, self.sliced.head.strong_etag()) else {
             return Err(SliceError::Lost);
         };
         head.headers.insert(RANGE, range);
-        head.headers.insert(IF_RANGE, etag.clone());
+        head.headers.insert(IF_RANGE, etag);
         Ok(head.into_request())
     }
 
@@ -152,7 +152,7 @@ impl Located {
         }
         let headers = response.headers();
         let range = ContentRange::parse(headers).filter(|_| status == StatusCode::PARTIAL_CONTENT);
-        let range = range.filter(|_| may_combine(&self.sliced.head.headers, headers)).ok_or(SliceError::Changed)?;
+        let range = range.filter(|_| may_combine(&self.sliced.head.headers(), headers)).ok_or(SliceError::Changed)?;
         let ContentRange { bytes, complete } = range;
         let same = complete.is_none_or(|complete| complete == self.sliced.length);
         if !same || bytes.first != asked.first || bytes.last > asked.last {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holm_cache_policy::{ByteRange, CacheKey, Outcome, RequestDirectives, StaleReason, Verdict, strong_etag};
+use holm_cache_policy::{ByteRange, CacheKey, Outcome, RequestDirectives, StaleReason, Verdict};
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
@@ -66,7 +66,7 @@ impl Node {
         match object.meta() {
             Stored::Sliced(sliced) => {
                 let whole = ByteRange { first: 0, last: sliced.length.saturating_sub(1) };
-                strong_etag(&sliced.head.headers).is_some() || self.presence(sliced, &[whole]) == Presence::All
+                sliced.head.strong_etag().is_some() || self.presence(sliced, &[whole]) == Presence::All
             }
             _ => true,
         }

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 use holm_cache_policy::Outcome;
-use http_body::Body as _;
+use http::HeaderValue;
 
 use super::*;
 use crate::fill::{Basis, FillOutcome};

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use http::HeaderValue;
+
 use super::*;
 use crate::slices::{SLICE_BYTES, slice_key};
 
