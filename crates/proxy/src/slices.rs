@@ -16,7 +16,7 @@ use holm_cache_store::Standing;
 pub(crate) use self::body::Sliced;
 pub(crate) use self::cut::{Cutter, leaving_slices};
 pub(crate) use self::fetch::Asking;
-pub(crate) use self::key::{Nonce, SLICE_BYTES, covered, slice_key};
+pub(crate) use self::key::{Nonce, SLICE_BYTES, covered, slice_key, slice_of};
 pub(crate) use self::respond::FoundSliced;
 pub(crate) use self::table::SliceTable;
 use crate::node::{CachedObject, Node};

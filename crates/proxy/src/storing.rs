@@ -299,6 +299,12 @@ impl Storing {
         self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
     }
 
+    /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
+    pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
+        self.store_slice(storable, nonce, index, bytes);
+        self.node.find_stored(slice_key(nonce, index)).await.is_some()
+    }
+
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
     pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
         let Storable { head, scope, as_of, key, primary } = storable;

@@ -72,6 +72,18 @@ impl Node {
         }
     }
 
+    /// Is a stored response here with all of its body?
+    pub(crate) fn is_whole(&self, object: &CachedObject) -> bool {
+        match object.meta() {
+            Stored::Response(_) => true,
+            Stored::Sliced(sliced) => {
+                let whole = ByteRange { first: 0, last: sliced.length.saturating_sub(1) };
+                self.presence(sliced, &[whole]) == Presence::All
+            }
+            _ => false,
+        }
+    }
+
     /// Drops the head of a representation that the origin has no longer.
     pub(super) fn forget_sliced(&self, sliced: &StoredSliced) {
         let known = self.store.get(sliced.key.0);
