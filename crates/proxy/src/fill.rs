@@ -31,10 +31,10 @@ use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
 use crate::slices::Asking;
-use crate::stored::{StoredParts, StoredResponse};
+use crate::stored::{StoredHead, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
-pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+pub(crate) type StaleObject = (CachedObject, StoredHead);
 
 /// What is stored that a fetch can build on.
 #[derive(Debug, Clone)]
@@ -143,14 +143,14 @@ impl Node {
         target: &Target<'_>,
         request: &Request<Body>,
         key: CacheKey,
-        (object, head): (&CachedObject, &Arc<StoredResponse>),
+        (object, head): (&CachedObject, StoredHead),
     ) {
         if self.fills.contains(key.0) {
             return;
         }
         let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
         if let Entered::Leader(ticket) = entered {
-            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
+            let stale = Basis::Stale((Arc::clone(object), head));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }

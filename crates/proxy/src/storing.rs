@@ -185,7 +185,7 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values));
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values).into());
         let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
@@ -234,7 +234,7 @@ impl Storing {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
     }
 
     fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
@@ -387,9 +387,9 @@ impl Storing {
                     Stored::Sliced(sliced) => {
                         Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
                     }
-                    _ => Stored::Response(head),
+                    _ => Stored::Response(StoredResponse::clone(&head)),
                 };
-                Renewed::Shared(self.insert(key.0, stored, object.body().clone(), scope, as_of))
+                Renewed::Shared(self.insert(key.0, stored, object.body(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
