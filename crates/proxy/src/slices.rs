@@ -48,6 +48,6 @@ impl Node {
     pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64) -> Option<Bytes> {
         let object = self.find_stored(slice_key(nonce, index)).await?;
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
-        usable.then(|| object.body().clone())
+        usable.then(|| object.body())
     }
 }

@@ -185,7 +185,7 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values));
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values).into());
         let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
@@ -234,7 +234,7 @@ impl Storing {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
     }
 
     fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
@@ -301,8 +301,14 @@ impl Storing {
 
     /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
     pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
-        self.store_slice(storable, nonce, index, bytes);
-        self.node.find_stored(slice_key(nonce, index)).await.is_some()
+        let key = slice_key(nonce, index);
+        let (scope, as_of) = (storable.scope.clone(), storable.as_of);
+        let slice = Arc::new(Object::new(Stored::Slice, bytes, scope, as_of, self.begun_local));
+        if self.node.store.has_disk() && !self.node.store.spill(key, &slice).await {
+            return false;
+        }
+        self.keep(key, &slice);
+        self.node.store.contains(key)
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -393,9 +399,9 @@ impl Storing {
                     Stored::Sliced(sliced) => {
                         Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
                     }
-                    _ => Stored::Response(head),
+                    _ => Stored::Response(StoredResponse::clone(&head)),
                 };
-                Renewed::Shared(self.insert(key.0, stored, object.body().clone(), scope, as_of))
+                Renewed::Shared(self.insert(key.0, stored, object.body(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
@@ -473,15 +479,17 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
-        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
-        if self.node.marks.standing_of(&object) != Standing::Hard {
-            let admission = self.rule.disk;
-            let stored = self.node.store.insert(key, Arc::clone(&object), &self.guard, admission);
-            if let Err(refused) = stored {
-                debug!(%refused, "a fetched object was not stored");
-            }
-        }
+        self.keep(key, &object);
         object
+    }
+
+    fn keep(&self, key: u128, object: &CachedObject) {
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        if self.node.marks.standing_of(object) != Standing::Hard
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+        {
+            debug!(%refused, "a fetched object was not stored");
+        }
     }
 }
 
