@@ -154,8 +154,9 @@ impl Run {
 
     /// The power fails in the midst of a write.
     fn tear(&mut self) {
-        for place in &self.disk().tier.places {
-            place.file.faults().tear_writes_after(self.rng.clone().usize(..200_000));
+        for place in self.disk().tier.places.clone() {
+            let most = if self.rng.bool() { 20_000 } else { 200_000 };
+            place.file.faults().tear_writes_after(self.rng.usize(..most));
         }
         for _ in 0..self.rng.u32(..40) {
             self.version += 1;
