@@ -27,9 +27,19 @@ fn content(length: usize) -> Bytes {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The whole of so many bytes, under this tag; it breaks off after so many.
-    Whole { length: usize, tag: &'static str, until: usize },
+    Whole {
+        length: usize,
+        tag: &'static str,
+        until: usize,
+    },
     /// From the first byte to before the second, of so many, under this tag.
-    Rest { first: usize, until: usize, end: usize, complete: usize, tag: &'static str },
+    Rest {
+        first: usize,
+        until: usize,
+        end: usize,
+        complete: usize,
+        tag: &'static str,
+    },
     /// An error of the origin's.
     Status(u16),
     Unreachable,
@@ -260,7 +270,7 @@ async fn what_was_spilled_and_is_gone_is_an_error_for_those_who_need_it() {
         tokio::task::yield_now().await;
         read_now(&mut fast, &mut at_fast);
     }
-    origin.node.memory.clear();
+    origin.node.store.clear();
     sender.finish().await.expect("a reader");
     let (bytes, clean) = read(slow).await;
     assert!(!clean && content.starts_with(&bytes) && bytes.len() < content.len(), "{} bytes", bytes.len());
@@ -283,7 +293,15 @@ async fn what_was_stored_since_the_look_up_is_not_fetched_again() {
         let target = Target::of_client(&fixture.site, (route, content_of), Scheme::Http, &authority, client);
         let key = target.key(&request);
         // Two have looked it up before either has begun.
-        let fill = || fixture.node.fill(&target, get("/", &[]), key, Basis::Nothing, Report::forward(Outcome::UriMiss, "uri-miss"));
+        let fill = || {
+            fixture.node.fill(
+                &target,
+                get("/", &[]),
+                key,
+                Basis::Nothing,
+                Report::forward(Outcome::UriMiss, "uri-miss"),
+            )
+        };
         for _ in 0..2 {
             let (bytes, clean) = read(fill().await).await;
             assert!(clean && bytes == content(length));
@@ -312,7 +330,8 @@ async fn nobody_waits_for_ever_for_what_another_one_fetches() {
     let fixture = Fixture::new(|_| Err(unreachable()));
     let (dir, asked) = (tempfile::tempdir().expect("a folder"), Arc::new(AtomicUsize::new(0)));
     let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
-    let node = Node::new(Role::Edge, ByteSize::mib(16), Arc::new(Stuck(Arc::clone(&asked))), &control);
+    let store = StoreConfig::memory_only(ByteSize::mib(16));
+    let node = Node::new(Role::Edge, &store, Arc::new(Stuck(Arc::clone(&asked))), &control).expect("memory alone");
     let fixture = Arc::new(Fixture { node, ..fixture });
     let leader = Arc::clone(&fixture);
     let leader = tokio::spawn(async move { leader.ask(get("/", &[])).await });
