@@ -44,7 +44,8 @@ pub async fn rate(rate: &Rate, halfway: impl FnOnce()) -> Result<Value> {
         halfway();
         Ok(())
     };
-    let asking = connections.into_iter().zip(0..).map(|(connection, number)| ask(rate, connection, number, begun, &halves));
+    let asking =
+        connections.into_iter().zip(0..).map(|(connection, number)| ask(rate, connection, number, begun, &halves));
     future::try_join(signal, future::try_join_all(asking)).await?;
     let [before, after] = halves.into_inner();
     Ok(json!({ "before": before.json(), "after": after.json() }))

@@ -10,10 +10,10 @@ use super::peers::binary;
 use super::rate::LOAD_CORE;
 use crate::command;
 
-/// `load` with these arguments.
-pub(super) fn load(words: &[&str]) -> Command {
+/// `load` as built with this profile, with these arguments.
+pub(super) fn load(profile: &str, words: &[&str]) -> Command {
     let mut taskset = command::program("taskset");
-    taskset.args(["-c", LOAD_CORE]).arg(binary("load")).args(words);
+    taskset.args(["-c", LOAD_CORE]).arg(binary(profile, "load")).args(words);
     taskset
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct CollapseArgs {
     /// Requests at once; nginx is asked by 1,000, and so are we
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=25_000))]
     requests: u32,
+    /// With unoptimised binaries and without bars: tries the bench itself
+    #[arg(long)]
+    debug: bool,
 }
 
 /// What was measured of one server, in milliseconds but for the rate.
@@ -30,15 +33,18 @@ struct Burst {
 
 /// Measures, prints a table, and fails above the bar.
 pub(crate) fn run(args: &CollapseArgs) -> Result<()> {
-    super::prepare()?;
+    let profile = super::prepare(args.debug)?;
     raise_files(u64::from(args.requests) + FILES_BESIDE)?;
-    let peers = Peers::start()?;
-    let origin = time_of(&peers.origin)?;
+    let peers = Peers::start(profile)?;
+    let origin = time_of(&peers.origin, profile)?;
     println!("\n{METHOD}\nthe origin's first byte, asked directly: {origin:.1} ms\n");
-    println!("{:<20}{:>10}{:>10}{:>10}{:>10}{:>12}{:>10}", "", "requests", "p50 ms", "p99 ms", "max ms", "peak/s", "bar ms");
+    println!(
+        "{:<20}{:>10}{:>10}{:>10}{:>10}{:>12}{:>10}",
+        "", "requests", "p50 ms", "p99 ms", "max ms", "peak/s", "bar ms"
+    );
     let mut met = true;
     for (peer, requests) in [(&peers.nginx, BESIDE), (&peers.holm, BESIDE), (&peers.holm, args.requests)] {
-        let burst = measure(&peers.origin, peer, requests, origin)?;
+        let burst = measure(&peers.origin, peer, profile, requests, origin)?;
         let Burst { p50, p99, most, peak, bar } = burst;
         println!("{:<20}{requests:>10}{p50:>10.1}{p99:>10.1}{most:>10.1}{peak:>12.0}{bar:>10.1}", peer.version);
         met &= p99 <= bar || peer.version == peers.nginx.version;
@@ -46,18 +52,19 @@ pub(crate) fn run(args: &CollapseArgs) -> Result<()> {
     println!();
     let met = tell("ours: p99 of the first byte ≤ the origin's + requests ÷ peak rate + 2 ms", met);
     peers.stop()?;
-    if !met {
+    if !met && !args.debug {
         bail!("above the bar");
     }
     Ok(())
 }
 
-fn measure(origin: &Origin, peer: &Peer, requests: u32, origin_ms: f64) -> Result<Burst> {
+fn measure(origin: &Origin, peer: &Peer, profile: &str, requests: u32, origin_ms: f64) -> Result<Burst> {
     let name = peer.version.split(' ').next().unwrap_or_default();
     let place = format!("/collapse-{name}-{requests}");
     let path = format!("{place}?{WISHES}");
     let count = requests.to_string();
-    let burst = measured(&mut load(&["burst", "--host", peer.host(), "--path", &path, "--connections", &count]))?;
+    let burst =
+        measured(&mut load(profile, &["burst", "--host", peer.host(), "--path", &path, "--connections", &count]))?;
     let fetches = origin.asked(&place)?;
     ensure!(fetches == 1, "{}: {requests} requests led to {fetches} fetches, not one", peer.version);
     peer.hit(Load::Http1, &path)?;
@@ -68,10 +75,11 @@ fn measure(origin: &Origin, peer: &Peer, requests: u32, origin_ms: f64) -> Resul
 }
 
 /// How long the origin itself takes to its first byte: the median of five.
-fn time_of(origin: &Origin) -> Result<f64> {
+fn time_of(origin: &Origin, profile: &str) -> Result<f64> {
     let host = origin.url.trim_start_matches("http://");
     let path = format!("/collapse-origin?{WISHES}");
-    let one = || number(&measured(&mut load(&["burst", "--host", host, "--path", &path, "--connections", "1"]))?, "/first_byte/p50_ms");
+    let words = ["burst", "--host", host, "--path", &path, "--connections", "1"];
+    let one = || number(&measured(&mut load(profile, &words))?, "/first_byte/p50_ms");
     let mut times = (0..5).map(|_| one()).collect::<Result<Vec<_>>>()?;
     times.sort_by(f64::total_cmp);
     Ok(times[times.len() / 2])

@@ -29,7 +29,7 @@ impl Ours {
 
     /// What the tier charges for an object beside its bytes.
     pub(crate) fn beside() -> u32 {
-        object(0).weight()
+        of_size(0).weight()
     }
 }
 
@@ -38,7 +38,7 @@ impl Policy for Ours {
         let key = self.keys[object as usize];
         let hit = self.memory.get(key).is_some();
         if !hit {
-            let object = Arc::new(object(size - Self::beside()));
+            let object = Arc::new(of_size(size - Self::beside()));
             // What is too large is refused, as a node does.
             let _ = self.memory.insert(key, object, &self.guard);
         }
@@ -50,7 +50,7 @@ impl Policy for Ours {
     }
 }
 
-fn object(size: u32) -> Object<Payload> {
+fn of_size(size: u32) -> Object<Payload> {
     let site = "replay".parse::<SiteName>().expect("invariant: a site's name");
     let scope = Scope::new(&site, ANY_HOST, "/", None, &[]);
     Object::new(Payload(size), Bytes::new(), scope, Seq::ZERO, Local::default())
