@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{future, stream};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::Barrier;
 use tokio::task::LocalSet;
 
 use crate::connection::{Answer, Connection};
@@ -22,39 +22,29 @@ pub async fn burst(host: SocketAddr, path: &str, connections: usize) -> Result<V
     let opened: Vec<_> =
         stream::iter(0..connections).map(|_| Connection::open(host)).buffer_unordered(AT_ONCE).collect().await;
     let opened = opened.into_iter().collect::<Result<Vec<_>>>()?;
-    let (start, path): (_, Rc<str>) = (Rc::new(Notify::new()), path.into());
+    let (start, path): (_, Rc<str>) = (Rc::new(Barrier::new(connections)), path.into());
     let local = LocalSet::new();
-    let tasks: Vec<_> = opened
-        .into_iter()
-        .map(|connection| local.spawn_local(ask(connection, Rc::clone(&start), Rc::clone(&path))))
-        .collect();
-    let begun = Instant::now();
-    let answers = local.run_until(async {
-        // All are at their first wait, in the order in which they were opened.
-        tokio::task::yield_now().await;
-        start.notify_waiters();
-        let mut answers = Vec::new();
-        for task in tasks {
-            answers.push(task.await.context("a request has panicked")??);
-        }
-        anyhow::Ok(answers)
-    });
-    report(&answers.await?, begun)
+    let begin = |connection| local.spawn_local(ask(connection, Rc::clone(&start), Rc::clone(&path)));
+    let tasks: Vec<_> = opened.into_iter().map(begin).collect();
+    let answers = local.run_until(future::try_join_all(tasks)).await.context("a request has panicked")?;
+    report(&answers.into_iter().collect::<Result<Vec<_>>>()?)
 }
 
-async fn ask(mut connection: Connection, start: Rc<Notify>, path: Rc<str>) -> Result<(Instant, Answer)> {
-    start.notified().await;
+/// Asks once all connections are ready to.
+async fn ask(mut connection: Connection, start: Rc<Barrier>, path: Rc<str>) -> Result<(Instant, Answer)> {
+    start.wait().await;
     let sent = Instant::now();
     Ok((sent, connection.get(&path).await?))
 }
 
-fn report(answers: &[(Instant, Answer)], begun: Instant) -> Result<Value> {
+fn report(answers: &[(Instant, Answer)]) -> Result<Value> {
     let mut times = Times::new();
     let length = answers.first().map(|(_, answer)| answer.length).context("nothing was asked")?;
     ensure!(answers.iter().all(|(_, answer)| answer.length == length), "the bodies differ");
     answers.iter().for_each(|(sent, answer)| times.add(answer.first_byte - *sent));
-    let last_sent = answers.iter().map(|(sent, _)| *sent - begun).max().unwrap_or_default();
-    Ok(json!({ "first_byte": times.json(), "length": length, "sending_took_ms": last_sent.as_secs_f64() * 1e3 }))
+    let sent = || answers.iter().map(|(sent, _)| *sent);
+    let sending = sent().max().zip(sent().min()).map(|(last, first)| last - first).unwrap_or_default();
+    Ok(json!({ "first_byte": times.json(), "length": length, "sending_took_ms": sending.as_secs_f64() * 1e3 }))
 }
 
 /// Connections that are opened at once: less than any server's queue.

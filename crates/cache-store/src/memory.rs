@@ -190,7 +190,7 @@ impl Hasher for KeyHasher {
 
 /// The size of an object that the sketch is made for, in bytes. Where objects are larger on the average, frequencies are
 /// remembered for longer: at 8 times as many objects as fit, what has become popular of late waits too long.
-const MEAN_OBJECT: u64 = 16 << 10;
+const MEAN_OBJECT: u64 = 8 << 10;
 
 /// How many placeholders become heavy: less than the 64 changes after which moka looks at its sketch.
 const HEAVY: u64 = 60;
