@@ -188,8 +188,9 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// The size of an object that the sketch is made for, in bytes. Where objects are larger on the average, frequencies are
-/// remembered for longer: at 8 times as many objects as fit, what has become popular of late waits too long.
+/// The size of an object that the sketch is made for, in bytes: twice as many as fit of 16 KiB, which is what moka needs
+/// to keep up with S3-FIFO. Where objects are larger, frequencies are remembered for longer: a cache of objects of 30 KiB
+/// follows a change of what is popular the more slowly.
 const MEAN_OBJECT: u64 = 8 << 10;
 
 /// How many placeholders become heavy: less than the 64 changes after which moka looks at its sketch.
