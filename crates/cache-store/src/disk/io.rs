@@ -85,19 +85,6 @@ impl BlockFile {
         }))
     }
 
-    /// Bytes in it.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// How its reads are done: for logs.
-    pub(crate) fn engine(&self) -> Engine {
-        match self.reads {
-            Reads::Ring(_) => Engine::Ring,
-            Reads::Threads(_) => Engine::Threads,
-        }
-    }
-
     /// Reads. Begins at once, whether or not the future is polled, and never blocks; dropping the future is harmless.
     /// `at` and `len` may be any within the region.
     pub(crate) fn read(&self, at: u64, len: usize) -> ReadAt {
