@@ -25,6 +25,7 @@ use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
 mod interim;
+mod memory;
 mod renewing;
 mod slices;
 
