@@ -4,13 +4,14 @@
 //! is torn, damaged or gone is a miss. The format is described in `docs/reference/disk-format.md`.
 
 use std::fmt;
+use std::io::{Error, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-pub use holm_model::disk::DiskPlace;
+use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
 use parking_lot::Mutex;
 
@@ -32,6 +33,7 @@ mod shape;
 mod snapshot;
 mod stats;
 mod superblock;
+mod sweep;
 mod tier;
 mod writer;
 
@@ -49,7 +51,7 @@ pub struct Disk {
 }
 
 /// What is stored under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// A hash: evenly spread.
     pub key: u128,
@@ -91,7 +93,7 @@ pub enum DiskAlert {
         /// What failed: "read", "write", "sync", "find".
         operation: &'static str,
         /// How.
-        kind: std::io::ErrorKind,
+        kind: ErrorKind,
         /// The system's words.
         error: String,
     },
@@ -134,7 +136,7 @@ pub enum DiskError {
         /// What it is to hold.
         size: ByteSize,
         /// How it failed.
-        error: std::io::Error,
+        error: Error,
     },
     /// It was written by a later release.
     #[error(
@@ -247,9 +249,6 @@ impl Disk {
         self.tier.clear()
     }
 
-    /// stub
-    pub fn sweep(&self, _: Stamp, _: &mut dyn FnMut(&SweepEntry<'_>) -> bool) {}
-
     /// Brings to the devices everything that was accepted. Blocks. Returns whether that was done in every place.
     pub fn flush(&self) -> bool {
         self.tier.flush()
@@ -277,6 +276,21 @@ impl Drop for Disk {
     }
 }
 
+#[cfg(test)]
+impl Disk {
+    /// Ends as if killed: what is accepted and not yet written is lost.
+    fn crash(self) {
+        self.tier.places.iter().for_each(|place| place.queue.crash());
+        self.writers.lock().drain(..).for_each(|writer| writer.join().unwrap());
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({:032x}, {:?}, {} + {} bytes)", self.key, self.stamp, self.meta.len(), self.body.len())
+    }
+}
+
 impl fmt::Debug for DiskConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DiskConfig").field("places", &self.places).finish_non_exhaustive()
@@ -292,3 +306,6 @@ pub const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
 /// What waits to be written to a place, at most. About a tenth of a second of a fast device, a second of a slow one.
 const QUEUE: ByteSize = ByteSize::mib(32);
 const SMALLEST_PLACE: ByteSize = ByteSize::mib(1);
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,10 @@ mod scope;
 mod stamp;
 mod store;
 
-pub use self::disk::{Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, PlaceStats};
+pub use self::disk::{
+    Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, MAX_RECORD_BODY, MAX_RECORD_META, MAX_RECORD_SCOPE,
+    PlaceStats, Reading, Record, SweepEntry, Writing,
+};
 pub use self::marks::{
     AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
     Standing, SweepFloor, SweepNeed,

@@ -164,6 +164,16 @@ impl Queue {
         wake(inner);
     }
 
+    /// Ends the writer at once.
+    #[cfg(test)]
+    pub(super) fn crash(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.items.clear();
+        inner.items.push_back(Item::Command(Command::Crash));
+        self.came.notify_one();
+    }
+
     /// The next item. Waits for it, until `deadline` if there is one. `None`: it has come, or the queue was abandoned.
     pub(super) fn next(&self, deadline: Option<Instant>) -> Option<Item> {
         let mut inner = self.lock();

@@ -13,7 +13,7 @@ use super::format::{Position, SegmentId};
 use super::index::{Index, Location, tag};
 use super::io::ALIGN;
 use super::place::Place;
-use super::queue::{Command, Inner, NoRoom, Pending, wake};
+use super::queue::{Command, NoRoom, Pending, wake};
 use super::record::Lengths;
 use super::superblock::Members;
 use crate::disk::{DiskAlert, Record};

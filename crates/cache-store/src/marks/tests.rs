@@ -26,6 +26,12 @@ fn site(name: &str) -> SiteName {
     name.parse().unwrap()
 }
 
+fn sweep<M: crate::object::Meta>(memory: &Memory<M>, marks: &Marks) {
+    let floor = marks.begin_sweep();
+    memory.free_rejected(marks);
+    marks.end_sweep(floor);
+}
+
 fn entry(seq: u64, selector: Selector, mode: PurgeMode) -> PurgeEntry {
     PurgeEntry { seq: Seq::new(seq), site: site("s"), selector, mode, time: Timestamp::from_secs(seq) }
 }
@@ -172,7 +178,7 @@ fn run_model(rng: &mut Rng, round: usize) {
         }
     }
     drop(fills);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(marks.is_empty(), "with no fill under way a sweep leaves no mark");
 }
 
@@ -246,12 +252,12 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
     memory.insert(2, object("/b", &early), &early).unwrap();
     marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/a", query: None }]);
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Hard);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(memory.get(1).is_none());
     assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live, "nothing has changed it");
     assert_eq!(marks.len(), 4, "an early fill still needs them");
     drop(early);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert_eq!(marks.len(), 0);
     assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live);
     let late = marks.begin_fill();
@@ -298,11 +304,11 @@ fn one_site_s_flood_costs_others_nothing() {
         let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun_at, late.begun_local);
         memory.insert(key, Arc::new(object), &late).unwrap();
     }
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     let standing_of = |key| memory.get(key).map(|object| marks.standing_of(&object));
     assert_eq!((standing_of(1), standing_of(2)), (None, Some(Standing::Live)));
     drop(late);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(marks.is_empty());
     assert_eq!(standing_of(2), Some(Standing::Live));
 }
@@ -321,25 +327,25 @@ fn a_long_download_holds_back_a_bounded_number_of_marks() {
         }
     };
     purge(100);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert_eq!(marks.len(), 200, "two ids each");
     assert!(ten_hours.admits(ten_hours.begun_at));
     purge(300);
     let recent = marks.begin_fill();
     purge(10);
     assert!(!marks.presses());
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!((400..=500).contains(&marks.len()), "{}", marks.len());
     assert_eq!(memory.insert(0, object(&ten_hours), &ten_hours), Err(crate::memory::Refused::BelowFloor));
     assert_eq!(marks.standing(&scope(0), ten_hours.begun_at, ten_hours.begun_local), Standing::Hard);
     memory.insert(1, object(&recent), &recent).unwrap();
     drop(ten_hours);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert_eq!(marks.len(), 20, "what the recent one needs");
     drop(recent);
     purge(501);
     assert!(marks.presses());
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(marks.is_empty());
 }
 

@@ -39,11 +39,7 @@ pub(crate) struct FoundSliced<'a> {
 
 impl Node {
     /// Where the bytes of a stored response come from.
-    pub(crate) fn source_of(
-        self: &Arc<Self>,
-        object: &CachedObject,
-        asking: impl FnOnce() -> Asking,
-    ) -> Source {
+    pub(crate) fn source_of(self: &Arc<Self>, object: &CachedObject, asking: impl FnOnce() -> Asking) -> Source {
         match object.meta() {
             Stored::Sliced(sliced) => {
                 Source::Sliced(Box::new(Sliced::new(Located::new(self, (object, sliced), asking()))))
@@ -70,6 +66,18 @@ impl Node {
                 sliced.head.strong_etag().is_some() || self.presence(sliced, &[whole]) == Presence::All
             }
             _ => true,
+        }
+    }
+
+    /// Is a stored response here with all of its body?
+    pub(crate) fn is_whole(&self, object: &CachedObject) -> bool {
+        match object.meta() {
+            Stored::Response(_) => true,
+            Stored::Sliced(sliced) => {
+                let whole = ByteRange { first: 0, last: sliced.length.saturating_sub(1) };
+                self.presence(sliced, &[whole]) == Presence::All
+            }
+            _ => false,
         }
     }
 
@@ -178,7 +186,7 @@ impl Node {
         let indexes = needed.iter().flat_map(|range| slice_of(range.first)..=slice_of(range.last));
         let (mut some, mut all) = (false, true);
         for index in indexes.take(MAX_LOOKED_FOR) {
-            let here = self.has_stored(slice_key(sliced.nonce, index));
+            let here = self.store.contains(slice_key(sliced.nonce, index));
             (some, all) = (some || here, all && here);
             if some && !all {
                 return Presence::Some;

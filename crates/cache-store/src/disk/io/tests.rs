@@ -93,7 +93,7 @@ fn a_file_that_was_cut_gives_errors() {
 #[test]
 fn many_at_once() {
     check(|Opened { file, .. }| {
-        let places: Vec<(u64, usize)> = (0..2000_u64).map(|i| (i * 7919 % (SIZE - 20_000), 16_384)).collect();
+        let places: Vec<(u64, usize)> = (0..600_u64).map(|i| (i * 7919 % (SIZE - 20_000), 16_384)).collect();
         let reads: Vec<ReadAt> = places.iter().map(|(at, len)| file.read(*at, *len)).collect();
         for ((at, len), read) in places.into_iter().zip(reads) {
             assert_read(at, len, wait(read));
@@ -134,8 +134,10 @@ fn dropped_while_under_way() {
 fn the_last_waker_is_woken() {
     check(|Opened { file, .. }| {
         let mut read = file.read(0, 1 << 20);
-        let _ = Pin::new(&mut read).poll(&mut Context::from_waker(Waker::noop()));
-        assert_read(0, 1 << 20, wait(read));
+        match Pin::new(&mut read).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => assert_read(0, 1 << 20, outcome),
+            Poll::Pending => assert_read(0, 1 << 20, wait(read)),
+        }
     });
 }
 
