@@ -26,6 +26,7 @@ use crate::site::Parts;
 
 mod fills;
 mod interim;
+mod memory;
 mod renewing;
 mod slices;
 
