@@ -12,6 +12,7 @@ mod table;
 
 use bytes::Bytes;
 use holm_cache_store::Standing;
+use holm_model::manifest::DiskAdmission;
 
 pub(crate) use self::body::Sliced;
 pub(crate) use self::cut::{Cutter, leaving_slices};
@@ -35,19 +36,31 @@ impl Node {
     }
 
     /// Stores a slice that was fetched by itself. What is stored, or would be if there were room, is given back.
-    pub(crate) fn keep_slice(&self, storing: &Storing, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        storing.store_one_of(slices, key, bytes)
+    pub(crate) async fn keep_slice(&self, storing: &Storing, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
+        let object = storing.store_one_of(slices, key, bytes);
+        if self.slices_a_fetch(storing.disk()) > SLICES_A_FETCH {
+            // Whoever wants it may come to it only after memory has let it go.
+            self.store.spill(key, &object).await;
+        }
+        object
     }
 
     /// How many slices one request to the next hop is for: no more than the store keeps until they are read.
-    pub(crate) const fn slices_a_fetch(&self) -> u64 {
-        2
+    pub(crate) fn slices_a_fetch(&self, admission: DiskAdmission) -> u64 {
+        let spills = self.store.has_disk() && admission != DiskAdmission::Never;
+        if spills { SLICES_A_FETCH_TO_DISK } else { SLICES_A_FETCH }
     }
 
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.
-    pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64) -> Option<Bytes> {
+    pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64) -> Option<CachedObject> {
         let object = self.find_stored(slice_key(nonce, index)).await?;
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
-        usable.then(|| object.body().clone())
+        usable.then_some(object)
     }
 }
+
+/// Without a disk: as many as a reader is ahead of what it sends.
+const SLICES_A_FETCH: u64 = 2;
+
+/// 16 MiB: what an origin far away sends in a few round trips.
+const SLICES_A_FETCH_TO_DISK: u64 = 16;

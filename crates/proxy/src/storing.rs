@@ -9,7 +9,7 @@ use holm_cache_policy::{
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
-use holm_model::manifest::{CacheRule, QueryRule};
+use holm_model::manifest::{CacheRule, DiskAdmission, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
@@ -299,6 +299,16 @@ impl Storing {
         self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
     }
 
+    /// One that nobody would find.
+    pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
+        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
+    }
+
+    /// May what it stores go to disk?
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
+    }
+
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
     pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
         let Storable { head, scope, as_of, key, primary } = storable;
@@ -513,6 +523,11 @@ impl Subject {
             rule,
             node: Arc::clone(node),
         }
+    }
+
+    /// May what is stored of it go to disk?
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
     }
 
     /// Is it a GET's? Only of such a response parts can be asked for.
