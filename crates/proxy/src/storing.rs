@@ -247,22 +247,25 @@ impl Storing {
         self.store_sliced(storable, nonce, bytes.len() as u64);
     }
 
-    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
-    /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
-    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
+    /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
+    pub(crate) fn leads_to_slices(&self, storable: &Storable) -> bool {
+        let headers = storable.head.headers();
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let mut headers = storable.head.headers();
         let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
-        if !told || strong_etag(&headers).is_none() {
-            return None;
-        }
+        told && strong_etag(&headers).is_some()
+    }
+
+    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
+    /// already. Gives what its slices are kept under.
+    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
+        let mut headers = storable.head.headers();
         let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {
-            return Some(known.nonce);
+            return known.nonce;
         }
         let mut head = StoredResponse::clone(&storable.head);
         head.status = StatusCode::OK;
@@ -275,7 +278,7 @@ impl Storing {
             self.node.traces.leave(self.primary);
         }
         self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
-        Some(nonce)
+        nonce
     }
 
     /// May what a 206 brings of a response of this scope be stored beside what is there?
