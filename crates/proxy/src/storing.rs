@@ -9,7 +9,7 @@ use holm_cache_policy::{
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
-use holm_model::manifest::{CacheRule, QueryRule};
+use holm_model::manifest::{CacheRule, DiskAdmission, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
@@ -254,22 +254,25 @@ impl Storing {
         self.store_sliced(storable, nonce, bytes.len() as u64);
     }
 
-    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
-    /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
-    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
+    /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
+    pub(crate) fn leads_to_slices(&self, storable: &Storable) -> bool {
+        let headers = storable.head.headers();
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let mut headers = storable.head.headers();
         let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
-        if !told || strong_etag(&headers).is_none() {
-            return None;
-        }
+        told && strong_etag(&headers).is_some()
+    }
+
+    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
+    /// already. Gives what its slices are kept under.
+    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
+        let mut headers = storable.head.headers();
         let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {
-            return Some(known.nonce);
+            return known.nonce;
         }
         let mut head = StoredResponse::clone(&storable.head);
         head.status = StatusCode::OK;
@@ -282,7 +285,7 @@ impl Storing {
             self.node.traces.leave(self.primary);
         }
         self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
-        Some(nonce)
+        nonce
     }
 
     /// May what a 206 brings of a response of this scope be stored beside what is there?
@@ -297,19 +300,34 @@ impl Storing {
 
     /// Stores one slice of a response that is here as a whole.
     pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
-        let Slices { scope, as_of } = storable.slices();
-        self.insert(slice_key(nonce, index), Stored::Slice, bytes, scope, as_of);
+        self.store_one_of(&storable.slices(), slice_key(nonce, index), bytes);
     }
 
     /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
-        let slice = Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local);
-        let slice = Arc::new(slice);
+        let slice = self.unstored_slice(slices, bytes);
         let spilled = self.node.store.spill(key, &slice).await;
         self.keep(key, &slice);
         let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
         (slice, kept)
+    }
+
+    /// Stores one slice of a response in memory.
+    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
+        let slice = self.unstored_slice(slices, bytes);
+        self.keep(key, &slice);
+        slice
+    }
+
+    /// One that nobody would find.
+    pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
+        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
+    }
+
+    /// May what it stores go to disk?
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -528,6 +546,11 @@ impl Subject {
             rule,
             node: Arc::clone(node),
         }
+    }
+
+    /// May what is stored of it go to disk?
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
     }
 
     /// Is it a GET's? Only of such a response parts can be asked for.

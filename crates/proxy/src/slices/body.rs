@@ -93,8 +93,12 @@ impl Located {
     }
 
     async fn held(&self, index: u64) -> Option<Bytes> {
-        let bytes = self.node.stored_slice(self.sliced.nonce, index).await?;
-        (bytes.len() as u64 == slice_range(index, self.sliced.length).len()).then_some(bytes)
+        let object = self.node.stored_slice(self.sliced.nonce, index).await?;
+        if object.body().len() as u64 != slice_range(index, self.sliced.length).len() {
+            return None;
+        }
+        self.node.store.used(self.key_of(index), &object, self.asking.subject.disk());
+        Some(object.body().clone())
     }
 }
 

@@ -33,10 +33,8 @@ pub(crate) enum Engine {
     /// io_uring where the kernel allows it (containers often forbid it), else threads.
     Best,
     /// io_uring.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests choose"))]
     Ring,
     /// Threads that block.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests choose"))]
     Threads,
 }
 
