@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
     CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
-    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag,
-    updatable,
+    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
