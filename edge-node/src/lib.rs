@@ -4,7 +4,7 @@ mod certificates;
 mod handlers;
 mod node;
 
-pub use holm_proxy::{Explanation, KeyPart, LookUp};
+pub use holm_proxy::{Explanation, KeyPart, LookUp, StoreConfig};
 pub use holm_wasm_host::HostConfig;
 
 pub use self::handlers::Handlers;

@@ -9,8 +9,7 @@ use holm_control::ca::NodeIdentity;
 use holm_control::{Control, NodeJoin};
 use holm_model::ids::{NodeName, RegionName, SiteName};
 use holm_model::manifest::Timeouts;
-use holm_model::units::ByteSize;
-use holm_proxy::{EdgeService, Follower, HandlerLoader, Node, PoolMaker};
+use holm_proxy::{EdgeService, Follower, HandlerLoader, Node, PoolMaker, StoreConfig, StoreError};
 use holm_telemetry::{Shard, Telemetry};
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
@@ -39,8 +38,8 @@ pub struct EdgeConfig {
     pub http: SocketAddr,
     /// Where TLS and QUIC are answered, and the certificate for names that no site has one for.
     pub https: Option<(SocketAddr, Certificate)>,
-    /// Memory for cached content and fills under way.
-    pub memory: ByteSize,
+    /// What its store is made of.
+    pub store: StoreConfig,
     /// Threads that answer requests.
     pub workers: usize,
     /// The shields to ask: where they are, and the names in their certificates.
@@ -87,6 +86,9 @@ pub enum StartError {
     /// The TLS of the way to the shields is of no use for QUIC.
     #[error(transparent)]
     Quic(#[from] h3::NotForQuic),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -121,7 +123,8 @@ impl EdgeNode {
         let clear = Bound::tcp(config.http, config.workers)?;
         let secure =
             config.https.map(|(addr, certificate)| Secure::bind(addr, certificate, config.workers)).transpose()?;
-        let node = Node::edge(config.memory, shield_client(config.shields, &config.identity)?, control);
+        let shields = shield_client(config.shields, &config.identity)?;
+        let node = tokio::task::block_in_place(|| Node::edge(&config.store, shields, control))?;
         let shutdown = Shutdown::new();
         handlers.serve_for(&node);
         let handle = control.join(NodeJoin {
@@ -175,7 +178,9 @@ impl EdgeNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.serving.drain(grace).await
+        let drained = self.serving.drain(grace).await;
+        tokio::task::block_in_place(|| self.node.close());
+        drained
     }
 }
 

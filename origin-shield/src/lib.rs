@@ -7,8 +7,8 @@ use std::time::Duration;
 use holm_control::ca::NodeIdentity;
 use holm_control::{Control, NodeJoin};
 use holm_model::ids::{NodeName, RegionName};
-use holm_model::units::ByteSize;
-use holm_proxy::{Follower, Node, PoolMaker, ShieldService};
+pub use holm_proxy::StoreConfig;
+use holm_proxy::{Follower, Node, PoolMaker, ShieldService, StoreError};
 use holm_telemetry::Telemetry;
 use holm_transport::h3;
 use holm_transport::listen::{BindError, Bound};
@@ -27,8 +27,8 @@ pub struct ShieldConfig {
     pub region: RegionName,
     /// The UDP address at which edges reach it.
     pub addr: SocketAddr,
-    /// Memory for cached content and fills under way.
-    pub memory: ByteSize,
+    /// What its store is made of.
+    pub store: StoreConfig,
     /// Threads that answer requests.
     pub workers: usize,
     /// Its own certificate, and the CA that must have signed the certificate of every edge.
@@ -40,6 +40,7 @@ pub struct ShieldConfig {
 pub struct ShieldNode {
     /// Where it listens.
     pub addr: SocketAddr,
+    node: Arc<Node>,
     serving: Serving,
     _following: JoinSet<()>,
 }
@@ -53,6 +54,9 @@ pub enum StartError {
     /// Its certificate or the CA is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -71,7 +75,7 @@ impl ShieldNode {
         let bound = Bound::udp(config.addr, config.workers)?;
         let addr = bound.addr;
         let tls = mutual_server_config(&config.identity.identity, config.identity.ca_pem.as_bytes())?;
-        let node = Node::shield(config.memory, control);
+        let node = tokio::task::block_in_place(|| Node::shield(&config.store, control))?;
         let handle = control.join(NodeJoin {
             node: config.name.clone(),
             role: "shield".to_owned(),
@@ -84,9 +88,10 @@ impl ShieldNode {
         let sockets = Workers::share(bound.udp);
         let shutdown = Shutdown::new();
         let (telemetry, serving) = (Arc::clone(telemetry), shutdown.clone());
+        let answering = Arc::clone(&node);
         let workers = Workers::start(config.workers, "shield", move |index| {
             let (socket, tls, shutdown) = (sockets.take(index), Arc::clone(&tls), serving.clone());
-            let service = ShieldService::new(Arc::clone(&node), telemetry.shard());
+            let service = ShieldService::new(Arc::clone(&answering), telemetry.shard());
             async move {
                 match socket {
                     Some(socket) => h3::serve(socket, tls, service, shutdown, h3::Limits::internal()).await,
@@ -94,7 +99,7 @@ impl ShieldNode {
                 }
             }
         })?;
-        Ok(Self { addr, serving: Serving::new(workers, shutdown), _following: following })
+        Ok(Self { addr, node, serving: Serving::new(workers, shutdown), _following: following })
     }
 
     /// Completes if a listener fails; [`ShieldNode::drain`] then says why.
@@ -107,7 +112,9 @@ impl ShieldNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.serving.drain(grace).await
+        let drained = self.serving.drain(grace).await;
+        tokio::task::block_in_place(|| self.node.close());
+        drained
     }
 }
 

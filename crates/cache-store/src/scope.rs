@@ -283,6 +283,16 @@ impl MarkId {
         Self(hasher.finish())
     }
 
+    /// For keeping.
+    pub(crate) const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// What [`MarkId::raw`] gave.
+    pub(crate) const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
     fn read(bytes: &[u8]) -> Self {
         Self(u64::from_le_bytes(bytes.try_into().expect("invariant: eight bytes")))
     }

@@ -42,6 +42,11 @@ impl NodeHandle {
     pub fn serving(&self, site: &SiteName, outcome: Result<ReleaseNumber, String>) {
         self.nodes.serving(self.id, site, outcome);
     }
+
+    /// What of the node is broken while it serves on: all of it.
+    pub fn faults(&self, faults: Vec<String>) {
+        self.nodes.faults(self.id, faults);
+    }
 }
 
 impl Drop for NodeHandle {
@@ -90,6 +95,7 @@ struct Node {
     applied: Seq,
     steps: Steps,
     sites: BTreeMap<SiteName, NodeSite>,
+    faults: Vec<String>,
 }
 
 /// What a node says of one site.
@@ -119,6 +125,7 @@ impl Nodes {
                 applied: Seq::ZERO,
                 steps: Steps::default(),
                 sites: BTreeMap::new(),
+                faults: Vec::new(),
             };
             state.nodes.insert(state.next_id, node);
             state.next_id
@@ -151,6 +158,14 @@ impl Nodes {
                 Ok(release) if of.release.is_some_and(|(held, _)| held == release) => of.error = None,
                 Ok(release) => *of = NodeSite { release: Some((release, now)), error: None },
                 Err(reason) => of.error = Some((reason, now)),
+            }
+        });
+    }
+
+    fn faults(&self, id: u64, faults: Vec<String>) {
+        self.update(|state| {
+            if let Some(node) = state.nodes.get_mut(&id) {
+                node.faults = faults;
             }
         });
     }
@@ -287,6 +302,7 @@ impl Node {
             purge_lag: head.get().saturating_sub(self.applied.get()),
             releases: releases.collect(),
             errors: errors.collect(),
+            faults: self.faults.clone(),
         }
     }
 }

@@ -186,6 +186,9 @@ pub struct NodeStatus {
     /// Why it could not take a site's active release.
     #[serde(default)]
     pub errors: BTreeMap<SiteName, String>,
+    /// What of it is broken while it serves on, such as a disk.
+    #[serde(default)]
+    pub faults: Vec<String>,
 }
 
 /// RFC 9457: what went wrong with a request.

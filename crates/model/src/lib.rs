@@ -1,5 +1,6 @@
 //! Ids, units, limits, purges, releases and the site manifest: what every other crate speaks of. Pure.
 
+pub mod disk;
 pub mod fields;
 pub mod ids;
 pub mod limits;

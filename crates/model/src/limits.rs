@@ -36,6 +36,10 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 /// The most sites of one cluster.
 pub const MAX_SITES: usize = 10_000;
 
+/// The least that a disk tier may have in one place: the shield's fifth of it still has room for several segments, each
+/// larger than the largest record.
+pub const MIN_DISK: ByteSize = ByteSize::mib(128);
+
 /// The largest component or file of a release.
 pub const MAX_BLOB: ByteSize = ByteSize::mib(512);
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::cache::{CacheRule, KeyRule, Languages, QueryRule};
+pub use self::cache::{CacheRule, DiskAdmission, KeyRule, Languages, QueryRule};
 pub use self::errors::{ManifestError, ManifestErrors};
 pub use self::handler::HandlerSpec;
 pub use self::origin::{Balance, Endpoint, EndpointUrl, InvalidEndpoint, OriginSpec, Retry, Scheme, Timeouts};

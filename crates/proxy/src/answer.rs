@@ -35,7 +35,7 @@ pub(crate) fn from_stored(
     now: Timestamp,
 ) -> Response<Body> {
     let head = DecodedHead::of(head);
-    match choose(request, (head.status, &head.headers), source.length()) {
+    match head.choose(request, source.length()) {
         Choice::Whole => head.whole(request.method(), source, now),
         Choice::NotModified => head.not_modified(now),
         Choice::Unsatisfiable(length) => unsatisfiable(length),
@@ -51,7 +51,7 @@ pub(crate) fn needed(request: &Request<Body>, head: &StoredResponse, length: u64
     if *request.method() == Method::HEAD {
         return SmallVec::new();
     }
-    match choose(request, (head.status, &head.headers()), Some(length)) {
+    match DecodedHead::of(head).choose(request, Some(length)) {
         Choice::Whole => length.checked_sub(1).map(|last| ByteRange { first: 0, last }).into_iter().collect(),
         Choice::NotModified | Choice::Unsatisfiable(_) => SmallVec::new(),
         Choice::Parts(_, ranges) => ranges,
@@ -66,24 +66,6 @@ enum Choice {
     Unsatisfiable(u64),
     /// These ranges of a body of this length.
     Parts(u64, SmallVec<[ByteRange; 1]>),
-}
-
-/// `length` is the body's, where its bytes can be chosen from.
-fn choose(request: &Request<Body>, (status, stored): (StatusCode, &HeaderMap), length: Option<u64>) -> Choice {
-    let wanted = request.headers();
-    if is_plain(wanted) || status != StatusCode::OK {
-        return Choice::Whole;
-    }
-    if evaluate_conditions(request.method(), wanted, stored) == Conditional::NotModified {
-        return Choice::NotModified;
-    }
-    // RFC 9110 §14.2: a range means something to GET only.
-    let Some(length) = length.filter(|_| *request.method() == Method::GET) else { return Choice::Whole };
-    match select_range(wanted, stored, length) {
-        RangeSelection::Whole => Choice::Whole,
-        RangeSelection::Unsatisfiable => Choice::Unsatisfiable(length),
-        RangeSelection::Parts(ranges) => Choice::Parts(length, ranges),
-    }
 }
 
 impl Source {
@@ -163,6 +145,24 @@ struct DecodedHead<'a> {
 impl<'a> DecodedHead<'a> {
     fn of(head: &'a StoredResponse) -> Self {
         Self { status: head.status, headers: head.headers(), meta: &head.meta }
+    }
+
+    /// `length` is the body's, where its bytes can be chosen from.
+    fn choose(&self, request: &Request<Body>, length: Option<u64>) -> Choice {
+        let wanted = request.headers();
+        if is_plain(wanted) || self.status != StatusCode::OK {
+            return Choice::Whole;
+        }
+        if evaluate_conditions(request.method(), wanted, &self.headers) == Conditional::NotModified {
+            return Choice::NotModified;
+        }
+        // RFC 9110 §14.2: a range means something to GET only.
+        let Some(length) = length.filter(|_| *request.method() == Method::GET) else { return Choice::Whole };
+        match select_range(wanted, &self.headers, length) {
+            RangeSelection::Whole => Choice::Whole,
+            RangeSelection::Unsatisfiable => Choice::Unsatisfiable(length),
+            RangeSelection::Parts(ranges) => Choice::Parts(length, ranges),
+        }
     }
 
     fn whole(self, method: &Method, source: Source, now: Timestamp) -> Response<Body> {

@@ -40,10 +40,10 @@ use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
 use crate::slices::Asking;
-use crate::stored::{StoredParts, StoredResponse};
+use crate::stored::{StoredHead, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
-pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+pub(crate) type StaleObject = (CachedObject, StoredHead);
 
 /// What is stored that a fetch can build on.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ impl Node {
 
     /// Is there a whole response now that was not there when this was looked up?
     fn supersedes(&self, key: CacheKey, found: &Basis) -> bool {
-        self.memory.get(key.0).is_some_and(|object| {
+        self.store.get(key.0).is_some_and(|object| {
             let known = found.stale().is_some_and(|(stale, _)| Arc::ptr_eq(stale, &object));
             !known && self.is_whole(&object) && self.marks.standing_of(&object) == Standing::Live
         })
@@ -178,12 +178,12 @@ impl Node {
         target: &Target<'_>,
         request: &Request<Body>,
         key: CacheKey,
-        (object, head): (&CachedObject, &Arc<StoredResponse>),
+        (object, head): (&CachedObject, StoredHead),
     ) {
         if self.fills.contains(key.0) {
             return;
         }
-        let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
+        let stale = Basis::Stale((Arc::clone(object), head));
         let entered = self.enter_fill(target, request, key, Some(&stale));
         if let Entered::Leader(ticket) = entered {
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));

@@ -78,7 +78,7 @@ impl Node {
             }
         } else if status == StatusCode::OK {
             // It is another representation than the stored one.
-            self.memory.remove(key.0);
+            self.store.remove(key.0);
         }
         if status == StatusCode::NOT_MODIFIED {
             // To a condition of ours: what it confirmed is gone.

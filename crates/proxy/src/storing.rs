@@ -88,10 +88,17 @@ pub(crate) struct Storable {
     primary: CacheKey,
 }
 
-/// Slices of a response whose head is stored already.
+/// Slices of a response whose head is stored already, or will be.
 pub(crate) struct Slices {
     scope: Scope,
     as_of: Seq,
+}
+
+impl Storable {
+    /// Its slices.
+    pub(crate) fn slices(&self) -> Slices {
+        Slices { scope: self.scope.clone(), as_of: self.as_of }
+    }
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -185,7 +192,7 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values));
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values).into());
         let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
@@ -232,9 +239,9 @@ impl Storing {
         }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
     }
 
     fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
@@ -256,7 +263,7 @@ impl Storing {
         if !told || strong_etag(&headers).is_none() {
             return None;
         }
-        let known = self.node.memory.get(storable.key.0);
+        let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
@@ -288,21 +295,21 @@ impl Storing {
         Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
     }
 
-    /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
-    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
-        let slices = Slices { scope: storable.scope.clone(), as_of: storable.as_of };
-        self.store_one_of(&slices, slice_key(nonce, index), bytes)
+    /// Stores one slice of a response that is here as a whole.
+    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
+        let Slices { scope, as_of } = storable.slices();
+        self.insert(slice_key(nonce, index), Stored::Slice, bytes, scope, as_of);
     }
 
-    /// The same for one that came by itself.
-    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
-    }
-
-    /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
-    pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
-        self.store_slice(storable, nonce, index, bytes);
-        self.node.find_stored(slice_key(nonce, index)).await.is_some()
+    /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
+    /// would be if there were room; and whether it is kept where it can be read again.
+    pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
+        let slice = Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local);
+        let slice = Arc::new(slice);
+        let spilled = self.node.store.spill(key, &slice).await;
+        self.keep(key, &slice);
+        let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
+        (slice, kept)
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -310,7 +317,7 @@ impl Storing {
         let Storable { head, scope, as_of, key, primary } = storable;
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
         self.insert(key.0, stored, Bytes::new(), scope, as_of)
@@ -318,7 +325,7 @@ impl Storing {
 
     /// Drops the parts of a response.
     pub(crate) fn forget_parts(&self, storable: &Storable) {
-        self.node.memory.remove(Aside::Parts.of(storable.key));
+        self.node.store.remove(Aside::Parts.of(storable.key));
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
@@ -331,14 +338,14 @@ impl Storing {
         }
         // The next tier may know of purges that the others have not been held against yet.
         let applied = self.node.marks.applied();
-        let known = self.node.memory.get(place);
+        let known = self.node.store.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
             && may_combine(&stored.head.headers(), &storable.head.headers())
             && let Some(combined) = stored.parts.with(&parts)
-            && combined.held() <= self.node.max_object
+            && combined.held() <= self.node.max_held
         {
             parts = combined;
             storable.scope = storable.scope.united(known.scope());
@@ -384,7 +391,7 @@ impl Storing {
             Ok(storable) => {
                 // At the key of the URL there stands the list of the variants now.
                 if storable.key != key && storable.primary != key {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
                 let scope = self.described(object.scope(), fresh);
                 let (head, key) = (storable.head, storable.key);
@@ -393,13 +400,13 @@ impl Storing {
                     Stored::Sliced(sliced) => {
                         Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
                     }
-                    _ => Stored::Response(head),
+                    _ => Stored::Response(StoredResponse::clone(&head)),
                 };
-                Renewed::Shared(self.insert(key.0, stored, object.body().clone(), scope, as_of))
+                Renewed::Shared(self.insert(key.0, stored, object.body(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
                 let head = StoredResponse { status: stale.status, fields: self.clean(headers), meta, vary: None };
                 Renewed::Private(Box::new(head), reason)
@@ -429,7 +436,7 @@ impl Storing {
                 let stored = Stored::EarlyHints(Fields::of(&hints));
                 self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun_at);
             }
-            None if status.is_success() => self.node.memory.remove(place),
+            None if status.is_success() => self.node.store.remove(place),
             // A 304 or an error says nothing of them.
             None => {}
         }
@@ -449,7 +456,7 @@ impl Storing {
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.memory.get(primary.0);
+        let known = self.node.store.get(primary.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
@@ -458,8 +465,8 @@ impl Storing {
         };
         let key = variants.latest_key(primary, values);
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
-            self.node.memory.remove(oldest.0);
-            self.node.memory.remove(Aside::Parts.of(oldest));
+            self.node.store.remove(oldest.0);
+            self.node.store.remove(Aside::Parts.of(oldest));
         }
         key
     }
@@ -473,14 +480,17 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
-        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
-        if self.node.marks.standing_of(&object) != Standing::Hard {
-            let stored = self.node.memory.insert(key, Arc::clone(&object), &self.guard);
-            if let Err(refused) = stored {
-                debug!(%refused, "a fetched object was not stored");
-            }
-        }
+        self.keep(key, &object);
         object
+    }
+
+    fn keep(&self, key: u128, object: &CachedObject) {
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        if self.node.marks.standing_of(object) != Standing::Hard
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+        {
+            debug!(%refused, "a fetched object was not stored");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use holm_model::disk::DiskSpec;
 use holm_model::ids::{RegionName, ReleaseNumber, SiteName};
 use holm_model::manifest::EndpointUrl;
 use holm_model::units::{ByteSize, HumanDuration};
@@ -76,6 +77,10 @@ pub struct UpArgs {
     /// Memory for cached content, in the whole process
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     pub memory: ByteSize,
+    /// Disk for cached content, in the whole process: in the data folder, or in another folder or on a block device
+    /// (repeatable) [default: memory alone]
+    #[arg(long, value_name = "[DIR=]SIZE", num_args = 1..)]
+    pub disk: Vec<DiskSpec>,
     /// Threads that answer requests [default: one for each CPU]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
@@ -94,9 +99,6 @@ pub struct UpArgs {
     /// Print the ready line as one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Refused: the disk tier comes with a later version.
-    #[arg(long, value_name = "SIZE", hide = true, value_parser = not_available)]
-    pub disk: Option<String>,
     /// Refused: the JetStream store comes with a later version.
     #[arg(long, value_name = "URL", hide = true, value_parser = not_available)]
     pub nats: Option<String>,

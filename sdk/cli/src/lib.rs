@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod output;
 pub mod site;
+mod stores;
 mod together;
 
 pub use self::commands::main;

@@ -9,6 +9,7 @@ use holm_control::Control;
 use holm_control::admin::AdminServer;
 use holm_control::ca::ClusterCa;
 use holm_edge_node::{Certificate, EdgeConfig, EdgeNode, Handlers, HostConfig};
+use holm_model::disk::DiskSpec;
 use holm_model::ids::{NodeName, RegionName, SiteName};
 use holm_model::units::ByteSize;
 use holm_origin_shield::{ShieldConfig, ShieldNode};
@@ -16,6 +17,7 @@ use holm_telemetry::Telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Failure;
+use crate::stores::Stores;
 
 /// What the process is to run.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) data_dir: Option<PathBuf>,
     /// Memory for cached content, both roles together.
     pub(crate) memory: ByteSize,
+    /// Disk for cached content, both roles together; memory alone otherwise.
+    pub(crate) disk: Vec<DiskSpec>,
     /// Threads that answer requests.
     pub(crate) workers: usize,
     pub(crate) region: RegionName,
@@ -43,6 +47,7 @@ pub(crate) struct Options {
 pub(crate) struct Prepared {
     options: Options,
     data: DataDir,
+    stores: Stores,
     telemetry: Arc<Telemetry>,
     pub(crate) control: Arc<Control>,
     ca: ClusterCa,
@@ -78,20 +83,21 @@ impl Prepared {
         // Before there is a folder to remove, and long before anyone is told that we are ready.
         let stop = Stop::listen().map_err(failure)?;
         let data = DataDir::open(options.data_dir.as_deref())?;
+        let stores = Stores::plan(options.memory, &options.disk, data.path())?;
         let telemetry = Telemetry::new();
         let control = Control::open(data.path(), Arc::clone(&telemetry)).map_err(failure)?;
         let ca = ClusterCa::open(data.path()).map_err(failure)?;
-        Ok(Self { options, data, telemetry, control, ca, stop })
+        Ok(Self { options, data, stores, telemetry, control, ca, stop })
     }
 
     /// Starts both roles and the API; returns once all of them answer.
     pub(crate) async fn start(self) -> Result<Running, Failure> {
-        let Self { options, data, telemetry, control, ca, stop } = self;
+        let Self { options, data, stores, telemetry, control, ca, stop } = self;
         let shield = ShieldConfig {
             name: node_name("shield"),
             region: options.region.clone(),
             addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-            memory: ByteSize::bytes(options.memory.get() / SHIELD_PART),
+            store: stores.shield,
             workers: options.workers,
             identity: ca.node("shield").map_err(failure)?,
         };
@@ -106,7 +112,7 @@ impl Prepared {
             region: options.region,
             http: options.http,
             https: options.https.map(|addr| (addr, certificate)),
-            memory: ByteSize::bytes(options.memory.get() - options.memory.get() / SHIELD_PART),
+            store: stores.edge,
             workers: options.workers,
             shields: vec![(shield.addr, "shield".to_owned())],
             identity: ca.node("edge").map_err(failure)?,
@@ -211,7 +217,5 @@ fn failure(error: impl std::fmt::Display) -> Failure {
     Failure::new(error.to_string())
 }
 
-/// The shield has one part in so many of the memory, the edge the rest.
-const SHIELD_PART: u64 = 5;
 /// Once the edge is drained, nothing is under way behind it.
 const SHIELD_GRACE: Duration = Duration::from_secs(2);

@@ -31,6 +31,8 @@ pub struct CacheRule {
     pub stale_if_error: Option<Duration>,
     /// Is the last 103 of a URL sent to the next client that has to wait for its response (RFC 8297)?
     pub early_hints: bool,
+    /// What goes to the disk tier, where the node has one.
+    pub disk: DiskAdmission,
     /// How `Accept-Language` selects among responses that vary by it.
     pub languages: Languages,
     /// What enters the cache key.
@@ -51,10 +53,23 @@ impl Default for CacheRule {
             stale_while_revalidate: None,
             stale_if_error: None,
             early_hints: false,
+            disk: DiskAdmission::default(),
             languages: Languages::default(),
             key: KeyRule::default(),
         }
     }
+}
+
+/// Which stored responses are written to the disk tier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskAdmission {
+    /// Those that are asked for again: most are not, and would wear the device for nothing.
+    #[default]
+    SecondRequest,
+    /// All of them, as they are stored.
+    Always,
+    /// None: memory alone holds them.
+    Never,
 }
 
 /// How `Accept-Language` selects a response (RFC 9110 §12.5.4).

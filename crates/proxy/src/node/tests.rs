@@ -67,7 +67,8 @@ impl Fixture {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let node = Node::new(Role::Edge, memory, Arc::new(Arc::clone(&origin)), &control);
+        let store = StoreConfig::memory_only(memory);
+        let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("memory alone");
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }
 
@@ -109,7 +110,7 @@ impl Fixture {
 
     fn purge(&self, selector: Selector, mode: PurgeMode) {
         let seq = Seq::new(self.seq.fetch_add(1, Ordering::SeqCst) as u64 + 1);
-        self.node.apply(&PurgeEntry { seq, site: self.site.name().clone(), selector, mode, time: now() });
+        self.node.apply(&[PurgeEntry { seq, site: self.site.name().clone(), selector, mode, time: now() }]);
     }
 
     fn asked(&self) -> usize {
@@ -385,7 +386,7 @@ async fn what_was_purged_in_mid_revalidation_is_neither_served_nor_confirmed() {
                 return Ok(response(200, &[FRESH, ("etag", "\"1\"")], "new"));
             }
             let (selector, mode) = (Selector::All, PurgeMode::Hard);
-            node.apply(&PurgeEntry { seq: Seq::new(1), site: site.clone(), selector, mode, time: now() });
+            node.apply(&[PurgeEntry { seq: Seq::new(1), site: site.clone(), selector, mode, time: now() }]);
             if confirmed { Ok(response(304, &[FRESH, ("etag", "\"1\"")], "")) } else { Err(unreachable()) }
         });
         origin.check("/", &[], expected).await;

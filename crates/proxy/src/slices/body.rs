@@ -82,7 +82,7 @@ impl Located {
             match fill.outcome().await {
                 // What was purged on its way is not what was asked for.
                 Ok(fetched) if self.node.marks.standing_of(&fetched.object) != Standing::Hard => {
-                    return Ok(fetched.object.body().clone());
+                    return Ok(fetched.object.body());
                 }
                 Ok(_) => failed = SliceError::Abandoned,
                 Err(error) if error.is_final() => return Err(error),

@@ -31,6 +31,7 @@ fn right_lines() {
         "holm up --origin http://127.0.0.1:1 --http 127.0.0.1:0 --https 127.0.0.1:0 --admin 127.0.0.1:0 --json",
         "holm up --origin http://a http://b --site . --site x/holm.toml --http :80 --https localhost:443",
         "holm up --data-dir d --memory 1GiB --workers 2 --region fra --grace 5s --cert c.pem --key k.pem",
+        "holm up --disk 10GiB --disk /mnt/a=100GiB /dev/sdb=1TB",
         "holm serve a.wasm --addr 127.0.0.1:0 --env A=1 --env B=x=y",
         "holm build",
         "holm build site --locked --json",
@@ -63,7 +64,11 @@ fn wrong_lines() {
     check_refused("holm up --memory lots", ErrorKind::ValueValidation, "64MiB");
     check_refused("holm up --workers 0", ErrorKind::ValueValidation, "--workers");
     check_refused("holm up --cert c.pem", ErrorKind::MissingRequiredArgument, "--key");
-    check_refused("holm up --disk 1GiB", ErrorKind::ValueValidation, "not available in this version");
+    check_refused("holm up --disk lots", ErrorKind::ValueValidation, "write it like 10GiB, or /mnt/a=100GiB");
+    check_refused("holm up --disk /mnt/a", ErrorKind::ValueValidation, "`/mnt/a` is not a size");
+    check_refused("holm up --disk =1GiB", ErrorKind::ValueValidation, "no folder before the `=`");
+    check_refused("holm up --disk /mnt/a=1MiB", ErrorKind::ValueValidation, "128MiB is the least");
+    check_refused("holm serve a.wasm --disk 1GiB", ErrorKind::UnknownArgument, "--disk");
     check_refused("holm up --nats nats://x", ErrorKind::ValueValidation, "not available in this version");
     check_refused("holm publish --canary 5", ErrorKind::ValueValidation, "not available in this version");
     check_refused("holm serve", ErrorKind::MissingRequiredArgument, "FILE.wasm");
@@ -83,13 +88,15 @@ fn wrong_lines() {
 
 #[test]
 fn values_reach_their_fields() {
-    let Ok(Command::Up(up)) = read("holm up --origin http://a:1 --origin h2c://b --http :0 --memory 64MiB --grace 2m")
+    let Ok(Command::Up(up)) =
+        read("holm up --origin http://a:1 --origin h2c://b --http :0 --memory 64MiB --grace 2m --disk 1GiB")
     else {
         panic!("a right line");
     };
     assert_eq!(up.origin.len(), 2);
     assert_eq!(up.http.to_string(), "0.0.0.0:0");
     assert_eq!(up.memory.get(), 64 << 20);
+    assert_eq!((up.disk.len(), up.disk[0].size.get()), (1, 1 << 30));
     assert_eq!(up.grace.0.as_secs(), 120);
     assert_eq!(up.region.as_str(), "local");
 }

@@ -12,7 +12,7 @@ pub(super) async fn run(args: NodesArgs) -> Result<(), Failure> {
         return output::json(&nodes);
     }
     line(&table(&nodes))?;
-    nodes.iter().flat_map(errors).try_for_each(|error| line(&error))
+    nodes.iter().flat_map(|node| errors(node).chain(faults(node))).try_for_each(|error| line(&error))
 }
 
 fn table(nodes: &[NodeStatus]) -> String {
@@ -24,6 +24,7 @@ fn table(nodes: &[NodeStatus]) -> String {
         ("since", Side::Left),
         ("purges applied", Side::Right),
         ("behind", Side::Right),
+        ("health", Side::Left),
         ("serves", Side::Left),
     ]);
     for node in nodes {
@@ -35,6 +36,7 @@ fn table(nodes: &[NodeStatus]) -> String {
             instant(node.since),
             node.applied.to_string(),
             node.purge_lag.to_string(),
+            health(node).to_owned(),
             serves(node),
         ]);
     }
@@ -50,6 +52,16 @@ fn serves(node: &NodeStatus) -> String {
         named.push(format!("and {more} more"));
     }
     if named.is_empty() { NONE.to_owned() } else { named.join(", ") }
+}
+
+/// In a word; what is behind it follows the table.
+fn health(node: &NodeStatus) -> &'static str {
+    if node.faults.is_empty() { "ok" } else { "degraded" }
+}
+
+/// What of a node is broken.
+fn faults(node: &NodeStatus) -> impl Iterator<Item = String> {
+    node.faults.iter().map(|fault| format!("{}: {fault}", node.node))
 }
 
 /// What a node could not take.
@@ -75,7 +87,7 @@ mod tests {
     use holm_model::ids::{ReleaseNumber, Seq, SiteName};
     use holm_model::units::Timestamp;
 
-    use super::{errors, table};
+    use super::{errors, faults, table};
 
     fn node(sites: usize) -> NodeStatus {
         let site = |n: usize| -> SiteName { format!("site-{n}").parse().expect("a name") };
@@ -89,6 +101,7 @@ mod tests {
             purge_lag: 2,
             releases: (0..sites).map(|n| (site(n), ReleaseNumber::new(3))).collect(),
             errors: BTreeMap::from([(site(0), "no such component".to_owned())]),
+            faults: Vec::new(),
         }
     }
 
@@ -96,14 +109,21 @@ mod tests {
     fn a_node_is_a_line() {
         let check = |sites: usize, serves: &str| {
             let expected = format!(
-                "node    role  region  version  since                 purges applied  behind  serves\n\
-                 edge-1  edge  fra     0.1.0    1970-01-01 00:00:00Z               7       2  {serves}"
+                "node    role  region  version  since                 purges applied  behind  health  serves\n\
+                 edge-1  edge  fra     0.1.0    1970-01-01 00:00:00Z               7       2  ok      {serves}"
             );
             assert_eq!(table(&[node(sites)]), expected);
         };
         check(0, "-");
         check(2, "site-0 3, site-1 3");
         check(6, "site-0 3, site-1 3, site-2 3, site-3 3, and 2 more");
+    }
+
+    #[test]
+    fn what_is_broken_is_told() {
+        let broken = NodeStatus { faults: vec!["/mnt/a: gone".to_owned()], ..node(0) };
+        assert!(table(std::slice::from_ref(&broken)).contains("  degraded  -"));
+        assert_eq!(faults(&broken).collect::<Vec<_>>(), ["edge-1: /mnt/a: gone"]);
     }
 
     #[test]

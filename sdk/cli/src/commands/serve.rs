@@ -22,6 +22,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         admin: None,
         data_dir: None,
         memory: MEMORY,
+        disk: Vec::new(),
         workers: up::default_workers(),
         region: "local".parse().expect("invariant: a constant name"),
         certificate: None,

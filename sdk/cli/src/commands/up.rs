@@ -31,6 +31,7 @@ async fn up(args: UpArgs) -> Result<(), Failure> {
         admin: Some(args.admin),
         data_dir: args.data_dir,
         memory: args.memory,
+        disk: args.disk,
         workers: args.workers.map_or_else(default_workers, NonZeroUsize::get),
         region: args.region,
         certificate: args.cert.zip(args.key),

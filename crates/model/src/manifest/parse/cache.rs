@@ -1,5 +1,6 @@
 //! `cache = { … }` of a route: how long responses are kept, and what makes them differ.
 
+mod disk;
 mod key;
 mod languages;
 mod negative;
@@ -12,7 +13,7 @@ use super::block::{Block, Keys};
 use super::report::Report;
 use super::value::{Value, Wanted};
 use crate::limits::MAX_LIFETIME;
-use crate::manifest::{CacheRule, HostPattern, KeyRule, Languages};
+use crate::manifest::{CacheRule, DiskAdmission, HostPattern, KeyRule, Languages};
 use crate::units::HumanDuration;
 
 /// Reads a rule: a table, or `false` for no caching at all. `hosts` are the site's, where they could be read.
@@ -35,6 +36,7 @@ pub(super) fn read<'a>(
     let early_hints = flag(&block, &EARLY_HINTS, default.early_hints, report);
     let negative = negative::read(&block, report);
     let (revalidate, if_error) = (time(&block, &REVALIDATE, report), time(&block, &IF_ERROR, report));
+    let disk = block.get("disk").map_or(Some(DiskAdmission::default()), |value| disk::read(value, report));
     let languages = block.get("languages").map_or(Some(Languages::default()), |value| languages::read(value, report));
     let key = block.get("key").map_or(Some(KeyRule::default()), |value| key::read(value, hosts, report));
     let (lifetimes, (negative_ttl, negative_max)) = (lifetimes?, negative?);
@@ -50,6 +52,7 @@ pub(super) fn read<'a>(
         stale_while_revalidate: revalidate?,
         stale_if_error: if_error?,
         early_hints: early_hints?,
+        disk: disk?,
         languages: languages?,
         key: key?,
     })
@@ -127,6 +130,7 @@ const KEYS: Keys = Keys {
         "stale_while_revalidate",
         "stale_if_error",
         "early_hints",
+        "disk",
         "languages",
         "key",
     ],

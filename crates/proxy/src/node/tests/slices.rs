@@ -211,7 +211,11 @@ async fn what_needs_no_bytes_fetches_none() {
     let check = async |fields: &[(&'static str, &str)], status: u16, length: Option<&str>| {
         let (reply, body, error) = origin.ask(fields).await;
         let found = reply.response.headers().get("content-length").map(|value| value.to_str().unwrap());
-        assert_eq!((reply.response.status().as_u16(), found, body.len(), error), (status, length, 0, None), "{fields:?}");
+        assert_eq!(
+            (reply.response.status().as_u16(), found, body.len(), error),
+            (status, length, 0, None),
+            "{fields:?}"
+        );
         assert_eq!(reply.report.outcome.as_str(), "hit", "{fields:?}");
         assert!(origin.asked().is_empty(), "{fields:?}");
     };
@@ -319,7 +323,7 @@ async fn without_a_strong_validator_what_lacks_slices_is_fetched_anew() {
         assert!(ask(None, 0..=3 * S - 1).await.is_empty());
         let node = &origin.fixture.node;
         let head = node.look_up_large(&origin.fixture);
-        node.memory.remove(slice_key(head, 1));
+        node.store.remove(slice_key(head, 1));
         assert!(ask(Some("bytes=5-6"), 5..=6).await.is_empty(), "that slice is here");
         assert_eq!(ask(Some("bytes=1048576-1048577"), S..=S + 1).await, ["1048576-1048577"]);
         assert_eq!(ask(None, 0..=3 * S - 1).await, ["whole"]);
@@ -409,7 +413,7 @@ impl Node {
         let authority = Authority::parse("shop.example").expect("a host");
         let rule = KeyRule::default();
         let key = key_input(fixture.site.name().as_str(), Scheme::Http, &authority, &request, &rule);
-        let found = self.memory.get(CacheKey::primary(&key).0).expect("a response");
+        let found = self.store.get(CacheKey::primary(&key).0).expect("a response");
         match found.meta() {
             Stored::Sliced(sliced) => sliced.nonce,
             other => panic!("not in slices: {other:?}"),

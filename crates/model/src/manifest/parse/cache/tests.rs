@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::parse;
 use crate::limits::MAX_KEY_NAMES;
-use crate::manifest::{CacheRule, KeyRule, Languages, Manifest, QueryRule};
+use crate::manifest::{CacheRule, DiskAdmission, KeyRule, Languages, Manifest, QueryRule};
 
 fn manifest(hosts: &str, cache: &str) -> String {
     format!("name = \"a\"\nhosts = {hosts}\n[[routes]]\npath = \"/*\"\nfiles = \".\"\ncache = {cache}\n")
@@ -59,6 +59,17 @@ fn every_option() {
 }
 
 #[test]
+fn admission_to_disk() {
+    let check = |text: &str, expected: DiskAdmission| {
+        assert_eq!(rule(&format!("{{ disk = \"{text}\" }}")).disk, expected, "{text}");
+    };
+    assert_eq!(rule("{}").disk, DiskAdmission::SecondRequest);
+    check("second-request", DiskAdmission::SecondRequest);
+    check("always", DiskAdmission::Always);
+    check("never", DiskAdmission::Never);
+}
+
+#[test]
 fn languages() {
     let check = |text: &str, expected: Languages| {
         assert_eq!(rule(&format!("{{ languages = {text} }}")).languages, expected, "{text}");
@@ -92,6 +103,8 @@ fn unknown_keys_name_the_nearest() {
     check("{ «negative-ttl» = {} }", "unknown key", "`negative_ttl`");
     check("{ key = { «header» = [] } }", "the cache `key`", "`headers`");
     check("{ key = { query = { «ignored» = [] } } }", "the key's `query`", "`ignore`");
+    check("{ disk = «\"alway\"» }", "`disk` cannot be `alway`", "`always`");
+    check("{ disk = «\"second_request\"» }", "`disk` cannot be `second_request`", "`second-request`");
     check("{ languages = «\"normalized\"» }", "cannot be `normalized`", "`normalised`");
 }
 
@@ -101,6 +114,7 @@ fn wrong_types_show_an_example() {
     check("{ heuristic = «\"no\"» }", "`heuristic` must be true or false, found a string", "heuristic = false");
     check("{ negative_ttl = «\"10s\"» }", "`negative_ttl` must be a table", "");
     check("{ negative_ttl = { 404 = «10» } }", "`404` has no unit", "\"10s\"");
+    check("{ disk = «true» }", "`disk` must be \"second-request\", \"always\" or \"never\"", "disk = \"always\"");
     check("{ languages = «true» }", "a list of language tags", "languages = [");
     check("{ key = { query = «\"some\"» } }", "`query` must be", "key = {");
     check("{ key = { query = «{}» } }", "has no `ignore`", "utm_*");
@@ -180,7 +194,7 @@ fn rules_of_old_releases_are_read() {
 fn every_option_survives_json() {
     let text = manifest(
         "[\"a.example\"]",
-        "{ min_ttl = \"1s\", negative_ttl = { 404 = \"10s\" }, languages = [\"en\"], key = { query = { ignore = \
+        "{ min_ttl = \"1s\", negative_ttl = { 404 = \"10s\" }, disk = \"never\", languages = [\"en\"], key = { query = { ignore = \
          [\"utm_*\"] }, sort = true, headers = [\"x-plan\"], cookies = [\"c\"], share_hosts = true } }",
     );
     let manifest = parse("holm.toml", &text).unwrap_or_else(|errors| panic!("{errors}"));
