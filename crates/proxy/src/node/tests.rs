@@ -25,6 +25,7 @@ use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
 mod interim;
+mod model;
 mod renewing;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
