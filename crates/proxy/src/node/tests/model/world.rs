@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use holm_cache_policy::CacheKey;
 use holm_model::ids::{LogId, Seq};
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::super::{Control, key, site};
 use super::oracle::{self, Asked, Oracle, Purge, Seen, What};
-use super::origin::{self, Origin, URLS};
+use super::origin::{self, Origin, URLS, Url};
 use super::{How, Step, Tier};
 use crate::edge::EdgeService;
 use crate::hop::{Answer, HopError, NextHop, Way};
@@ -42,12 +42,14 @@ pub(super) struct World {
     oracle: Arc<Mutex<Oracle>>,
     log: LogId,
     entries: Vec<PurgeEntry>,
+    /// The URLs that everyone asks for.
+    urls: [usize; 2],
     /// Of the log's entries, those that are not acknowledged.
     waiting: Vec<(Seq, Purge)>,
 }
 
 impl World {
-    pub(super) fn new(control: &Arc<Control>) -> Self {
+    pub(super) fn new(control: &Arc<Control>, urls: [usize; 2]) -> Self {
         let (origin, site) = (Arc::<Origin>::default(), Arc::new(site()));
         let shield = Arc::new(Mutex::new(shield_node(control, &origin, &site)));
         let telemetry = Telemetry::new().shard();
@@ -63,6 +65,7 @@ impl World {
             oracle: Arc::default(),
             log: LogId::from_bytes([1; 16]),
             entries: Vec::new(),
+            urls,
             waiting: Vec::new(),
         };
         world.follow(&world.node(Tier::Edge));
@@ -81,7 +84,7 @@ impl World {
     pub(super) async fn step(&mut self, step: &Step) {
         self.oracle.lock().seen.one(name(step));
         match *step {
-            Step::Ask { url, how } => self.ask(url, how),
+            Step::Ask { url, how } => self.ask(self.urls[url], how),
             Step::Leave(any) => self.leave(any),
             Step::Settle => settle().await,
             Step::Yield(times) => {
@@ -90,14 +93,14 @@ impl World {
                 }
             }
             Step::Wait => tokio::time::sleep(Duration::from_secs(30)).await,
-            Step::Change(url) => self.origin.change(url),
+            Step::Change(url) => self.origin.change(self.urls[url]),
             Step::Hold(holding) => self.origin.hold(holding),
             Step::Answer(any) => self.origin.go_on(any).await,
             Step::Break(any) => self.origin.break_off(any),
             Step::Fail => self.origin.fail_once(),
             Step::Purge { selector, soft } => self.purge(selector, soft),
             Step::Apply(tier, count) => self.apply(tier, count),
-            Step::Evict(tier, url) => self.evict(tier, url),
+            Step::Evict(tier, url) => self.evict(tier, url.map(|url| self.urls[url])),
             Step::Sweep(tier) => self.node(tier).sweep(),
             Step::Restart(tier) => self.restart(tier),
             Step::NewLog => self.new_log(),
@@ -114,7 +117,7 @@ impl World {
         }
         self.apply(Tier::Shield, usize::MAX);
         self.apply(Tier::Edge, usize::MAX);
-        for url in 0..URLS.len() {
+        for url in self.urls {
             self.ask(url, How::Plain);
             self.ask(url, How::Range(3, 20));
         }
@@ -234,21 +237,17 @@ impl World {
     }
 }
 
-use super::origin::Url;
-
 async fn client(service: EdgeService, request: Request<Body>, oracle: Arc<Mutex<Oracle>>, asked: Asked) {
     let response = service.call(request, &connection(false), &Interims::nowhere()).await;
     let (head, mut body) = response.into_parts();
     oracle.lock().head(&asked, &head);
     let (mut bytes, mut whole) = (BytesMut::new(), true);
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => bytes.extend_from_slice(frame.data_ref().unwrap_or(&bytes::Bytes::new())),
-            Err(_) => whole = false,
-        }
-        if !whole {
+        let Ok(frame) = frame else {
+            whole = false;
             break;
-        }
+        };
+        bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
         tokio::task::yield_now().await;
     }
     oracle.lock().body(&asked, &head, &bytes.freeze(), whole);
