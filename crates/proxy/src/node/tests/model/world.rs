@@ -15,9 +15,10 @@ use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Protocol, Service, TlsInfo};
 use http::Request;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::super::{Control, key, site};
+use super::super::{Control, key, site, unreachable};
 use super::oracle::{self, Asked, Oracle, Purge, Seen, What};
 use super::origin::{self, Origin, URLS, Url};
 use super::{How, Step, Tier};
@@ -36,7 +37,7 @@ pub(super) struct World {
     origin: Arc<Origin>,
     site: Arc<Site>,
     telemetry: Arc<Shard>,
-    shield: Arc<Mutex<Arc<Node>>>,
+    shield: Arc<Mutex<Shield>>,
     edge: Arc<Node>,
     clients: Vec<JoinHandle<()>>,
     oracle: Arc<Mutex<Oracle>>,
@@ -173,7 +174,7 @@ impl World {
 
     /// A purge is acknowledged once every tier has applied it.
     fn acknowledge(&mut self) {
-        let everywhere = self.edge.marks.applied().min(self.shield.lock().marks.applied());
+        let everywhere = self.edge.marks.applied().min(self.shield.lock().node.marks.applied());
         let mut oracle = self.oracle.lock();
         self.waiting.retain(|(seq, purge)| {
             if *seq <= everywhere {
@@ -232,7 +233,7 @@ impl World {
     fn node(&self, tier: Tier) -> Arc<Node> {
         match tier {
             Tier::Edge => Arc::clone(&self.edge),
-            Tier::Shield => Arc::clone(&self.shield.lock()),
+            Tier::Shield => Arc::clone(&self.shield.lock().node),
         }
     }
 }
@@ -253,35 +254,49 @@ async fn client(service: EdgeService, request: Request<Body>, oracle: Arc<Mutex<
     oracle.lock().body(&asked, &head, &bytes.freeze(), whole);
 }
 
+/// A shield, until its process is killed.
+struct Shield {
+    node: Arc<Node>,
+    alive: watch::Sender<()>,
+}
+
 /// The way from the edge to whichever shield there is, in the fields that the real one has.
 struct ToShield {
-    shield: Arc<Mutex<Arc<Node>>>,
+    shield: Arc<Mutex<Shield>>,
     telemetry: Arc<Shard>,
 }
 
 impl NextHop for ToShield {
     fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
-        let service = ShieldService::new(Arc::clone(&self.shield.lock()), Arc::clone(&self.telemetry));
+        let (node, mut alive) = {
+            let shield = self.shield.lock();
+            (Arc::clone(&shield.node), shield.alive.subscribe())
+        };
+        let service = ShieldService::new(node, Arc::clone(&self.telemetry));
         Box::pin(async move {
             let (request, tunnel) = shield_hop::prepare(request, &way)?;
             // As on a wire: neither side goes on at once.
             tokio::task::yield_now().await;
-            let response = service.call(request, &connection(true), &Interims::nowhere()).await;
+            let (connection, interims) = (connection(true), Interims::nowhere());
+            let response = tokio::select! {
+                response = service.call(request, &connection, &interims) => response,
+                _ = alive.changed() => return Err(unreachable()),
+            };
             tokio::task::yield_now().await;
             shield_hop::answer(response, &way, tunnel)
         })
     }
 }
 
-fn shield_node(control: &Arc<Control>, origin: &Arc<Origin>, site: &Arc<Site>) -> Arc<Node> {
+fn shield_node(control: &Arc<Control>, origin: &Arc<Origin>, site: &Arc<Site>) -> Shield {
     let node = Node::new(Role::Shield, MEMORY, Arc::new(Arc::clone(origin)), control);
     node.sites.store([Arc::clone(site)]);
-    node
+    Shield { node, alive: watch::Sender::new(()) }
 }
 
 fn edge_node(
     control: &Arc<Control>,
-    shield: &Arc<Mutex<Arc<Node>>>,
+    shield: &Arc<Mutex<Shield>>,
     site: &Arc<Site>,
     telemetry: &Arc<Shard>,
 ) -> Arc<Node> {
