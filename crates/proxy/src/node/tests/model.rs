@@ -39,11 +39,8 @@ enum Step {
     Break(usize),
     /// The origin can't be reached the next time.
     Fail,
-    /// A purge enters the log.
-    Purge {
-        selector: usize,
-        soft: bool,
-    },
+    /// A purge enters the log; every tier applies it at once, or later.
+    Purge { selector: usize, soft: bool, at_once: bool },
     /// A tier applies so many entries of the log.
     Apply(Tier, usize),
     /// A tier loses one key, or everything.
@@ -134,12 +131,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..12_u8).prop_map(Step::Yield),
         1 => Just(Step::Wait),
         4 => url().prop_map(Step::Change),
-        3 => any::<bool>().prop_map(Step::Hold),
+        3 => proptest::bool::weighted(0.6).prop_map(Step::Hold),
         8 => some().prop_map(Step::Answer),
         1 => some().prop_map(Step::Break),
         1 => Just(Step::Fail),
-        5 => (0..oracle::SELECTORS, any::<bool>()).prop_map(|(selector, soft)| Step::Purge { selector, soft }),
-        9 => (tier(), 1..4_usize).prop_map(|(tier, count)| Step::Apply(tier, count)),
+        6 => (0..oracle::WIDE + 2, any::<bool>(), any::<bool>())
+            .prop_map(|(selector, soft, at_once)| Step::Purge { selector, soft, at_once }),
+        7 => (tier(), 1..4_usize).prop_map(|(tier, count)| Step::Apply(tier, count)),
         1 => (tier(), proptest::option::of(url())).prop_map(|(tier, url)| Step::Evict(tier, url)),
         2 => tier().prop_map(Step::Sweep),
         1 => tier().prop_map(Step::Restart),

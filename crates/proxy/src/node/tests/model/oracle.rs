@@ -10,8 +10,8 @@ use http::{Method, StatusCode, response};
 use super::origin::{self, URLS};
 use super::{How, world::HOST};
 
-/// The selectors of the model: all, two prefixes, three tags, and each URL.
-pub(super) const SELECTORS: usize = 6 + URLS.len();
+/// The selectors of the model are: all, two prefixes, three tags, and from here on each URL.
+pub(super) const WIDE: usize = 6;
 
 /// A purge, or a change by an unsafe method, and what the origin had when it was asked for.
 #[derive(Debug, Clone)]
@@ -158,7 +158,7 @@ impl Purge {
             What::Selector(2) => URLS[url].path.starts_with("/d1/"),
             What::Selector(at @ 3..=5) => origin::tags(url, version).contains(&TAGS[at - 3]),
             What::Selector(at) => {
-                let purged = &URLS[at - 6];
+                let purged = &URLS[at - WIDE];
                 purged.path == URLS[url].path && (purged.query.is_none() || purged.query == URLS[url].query)
             }
         }
@@ -173,7 +173,7 @@ pub(super) fn selector(number: usize) -> Selector {
         2 => Selector::Prefix { host: Some(HOST.into()), path: "/d1".into() },
         3..=5 => Selector::Tag(TAGS[number - 3].into()),
         _ => {
-            let url = &URLS[number - 6];
+            let url = &URLS[number - WIDE];
             Selector::Url { host: HOST.into(), path: url.path.into(), query: url.query.map(Into::into) }
         }
     }

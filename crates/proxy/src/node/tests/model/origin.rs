@@ -37,11 +37,12 @@ impl Url {
 }
 
 /// What the model asks for.
-pub(super) const URLS: [Url; 6] = [
+pub(super) const URLS: [Url; 7] = [
     Url { located: true, ..Url::new("/d0/fresh", "max-age=60") },
     Url { query: Some("q=1"), ..Url::new("/d0/fresh", "max-age=60") },
     Url::new("/d0/stale", "max-age=0, stale-if-error=60"),
-    Url::new("/d1/swr", "max-age=0, stale-while-revalidate=60"),
+    Url::new("/d1/swr", "max-age=60, stale-while-revalidate=60"),
+    Url::new("/d1/old", "max-age=0, stale-while-revalidate=60"),
     Url { varies: true, ..Url::new("/d1/vary", "max-age=60") },
     Url { tagged: false, ..Url::new("/d1/plain", "max-age=60") },
 ];
@@ -192,10 +193,10 @@ fn script(url: usize, request: &Request<Body>, version: u64, fetch: u64) -> (Sta
         fields.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("visible"));
     };
     put("cache-control", cache.to_owned());
-    put("surrogate-key", tags(url, version).join(" "));
     // What bears no validator can be renewed by a HEAD that knows of another version (RFC 9111 §4.3.5).
     if *request.method() != Method::HEAD || tagged {
         put("x-version", version.to_string());
+        put("surrogate-key", tags(url, version).join(" "));
     }
     put("x-fetch", fetch.to_string());
     varies.then(|| put("vary", "accept-language".to_owned()));

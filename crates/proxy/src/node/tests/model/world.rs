@@ -99,7 +99,13 @@ impl World {
             Step::Answer(any) => self.origin.go_on(any).await,
             Step::Break(any) => self.origin.break_off(any),
             Step::Fail => self.origin.fail_once(),
-            Step::Purge { selector, soft } => self.purge(selector, soft),
+            Step::Purge { selector, soft, at_once } => {
+                self.purge(selector, soft);
+                if at_once {
+                    self.apply(Tier::Shield, usize::MAX);
+                    self.apply(Tier::Edge, usize::MAX);
+                }
+            }
             Step::Apply(tier, count) => self.apply(tier, count),
             Step::Evict(tier, url) => self.evict(tier, url.map(|url| self.urls[url])),
             Step::Sweep(tier) => self.node(tier).sweep(),
@@ -157,6 +163,10 @@ impl World {
     }
 
     fn purge(&mut self, selector: usize, soft: bool) {
+        let selector = match selector.checked_sub(oracle::WIDE) {
+            Some(url) => oracle::WIDE + self.urls[url],
+            None => selector,
+        };
         let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
         let seq = Seq::new(self.entries.len() as u64 + 1);
         let site = self.site.name().clone();
@@ -279,6 +289,7 @@ impl NextHop for ToShield {
             tokio::task::yield_now().await;
             let (connection, interims) = (connection(true), Interims::nowhere());
             let response = tokio::select! {
+                biased;
                 response = service.call(request, &connection, &interims) => response,
                 _ = alive.changed() => return Err(unreachable()),
             };
