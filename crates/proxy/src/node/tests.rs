@@ -27,6 +27,7 @@ use crate::site::Parts;
 mod fills;
 mod interim;
 mod memory;
+mod model;
 mod renewing;
 mod slices;
 
