@@ -6,6 +6,7 @@ use holm_model::manifest::CacheRule;
 use holm_model::units::Timestamp;
 use http::StatusCode;
 use http::header::{AGE, DATE, EXPIRES, HeaderMap, LAST_MODIFIED};
+use serde::{Deserialize, Serialize};
 
 use crate::date::date;
 use crate::directives::ResponseDirectives;
@@ -29,8 +30,8 @@ pub(crate) enum Stated {
     Expires(Duration),
 }
 
-/// The rule of a route that made a lifetime what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The rule of a route that made a lifetime what it is. On disk by its place: new ones come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum TtlRule {
     /// `ttl`: whatever the response says.
     Ttl,

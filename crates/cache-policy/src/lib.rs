@@ -1,6 +1,7 @@
 //! RFC 9111 and friends as decisions over header fields. Pure: callers pass `now`.
 
 mod cache_status;
+mod codec;
 mod conditional;
 mod date;
 mod directives;
@@ -42,4 +43,4 @@ pub use self::storing::{NoStoreReason, storable, updatable};
 pub use self::surrogate::write_surrogate_capability;
 pub use self::target::{Named, TargetUri};
 pub use self::validate::{HeadUpdate, head_update, write_validators};
-pub use self::vary::{VarySpec, VaryValues};
+pub use self::vary::{Selected, VarySpec, VaryValues};

@@ -5,8 +5,10 @@ use std::time::Duration;
 use holm_model::manifest::CacheRule;
 use holm_model::units::Timestamp;
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use crate::cache_status::Outcome;
+use crate::codec::put;
 use crate::directives::{RequestDirectives, ResponseDirectives};
 use crate::freshness::{self, TtlRule};
 use crate::storing::varies_by_anything;
@@ -21,13 +23,15 @@ pub struct FetchTimes {
     pub received: Timestamp,
 }
 
-/// A stored response as the policy sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A stored response as the policy sees it. There is one with every object: kept small.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMeta {
-    status: StatusCode,
-    received: Timestamp,
-    initial_age: Duration,
-    lifetime: Duration,
+    /// When its age was nothing: its initial age before it was received.
+    born: Timestamp,
+    lifetime: Millis,
+    while_revalidate: Millis,
+    if_error: Millis,
+    status: u16,
     /// The rule of the route that made the lifetime what it is.
     ttl_rule: Option<TtlRule>,
     /// Does not change while it is fresh (RFC 8246).
@@ -39,9 +43,12 @@ pub struct StoredMeta {
     /// Its lifetime came as `s-maxage`, which implies `proxy-revalidate` (§5.2.2.10): a client's `max-stale` does not
     /// count. The origin's, or the route's, own RFC 5861 windows do: they are an explicit exception.
     shared_lifetime: bool,
-    while_revalidate: Duration,
-    if_error: Duration,
 }
+
+/// A duration in milliseconds: half the size of the standard one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Millis(u64);
 
 /// What to do with a stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +132,19 @@ impl MissReason {
 }
 
 impl StoredMeta {
+    /// Adds the form in which it outlives the process: postcard's, in which numbers are as long as they are large.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put(self, out);
+    }
+
+    /// Reads what [`StoredMeta::encode`] wrote from the beginning of `bytes`, and gives what follows.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (meta, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        StatusCode::from_u16(meta.status).ok()?;
+        Some((meta, rest))
+    }
+
     /// Reads a response that [`crate::storable`] has accepted.
     pub(crate) fn new(
         status: StatusCode,
@@ -134,35 +154,35 @@ impl StoredMeta {
         times: FetchTimes,
     ) -> Self {
         let lifetime = freshness::lifetime(directives, status, headers, rule, times.received);
-        let window =
-            |own: Option<u64>, route: Option<Duration>| own.map(Duration::from_secs).or(route).unwrap_or_default();
+        let window = |own: Option<u64>, route: Option<Duration>| {
+            Millis::of(own.map(Duration::from_secs).or(route).unwrap_or_default())
+        };
         Self {
-            status,
-            received: times.received,
-            initial_age: freshness::initial_age(headers, times),
-            lifetime: lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration),
+            born: times.received.minus(freshness::initial_age(headers, times)),
+            lifetime: Millis::of(lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration)),
+            while_revalidate: window(directives.stale_while_revalidate, rule.stale_while_revalidate),
+            if_error: window(directives.stale_if_error, rule.stale_if_error),
+            status: status.as_u16(),
             ttl_rule: lifetime.and_then(|lifetime| lifetime.rule),
             immutable: directives.immutable,
             always_validate: directives.no_cache,
             // §4.2.4: a shared cache must not serve stale under these.
             never_stale: directives.must_revalidate || directives.proxy_revalidate || directives.no_cache,
             shared_lifetime: directives.s_maxage.is_some(),
-            while_revalidate: window(directives.stale_while_revalidate, rule.stale_while_revalidate),
-            if_error: window(directives.stale_if_error, rule.stale_if_error),
         }
     }
 
     /// §4.2.3: the time since the origin made or confirmed the response.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
-        self.initial_age.saturating_add(now.since(self.received))
+        now.since(self.born)
     }
 
     /// Seconds until it is stale; negative since it is.
     #[must_use]
     pub fn ttl(&self, now: Timestamp) -> i64 {
         let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        whole(self.lifetime).saturating_sub(whole(self.age(now)))
+        whole(self.lifetime.get()).saturating_sub(whole(self.age(now)))
     }
 
     /// The name of the route's rule that made its lifetime what it is; `None` where the response's own counts.
@@ -189,12 +209,12 @@ impl StoredMeta {
         }
         let Some((staleness, reason)) = staleness else {
             let needed = request.min_fresh.map_or(Duration::ZERO, Duration::from_secs);
-            let enough = self.lifetime.saturating_sub(age) >= needed;
+            let enough = self.lifetime.get().saturating_sub(age) >= needed;
             return if enough { Verdict::Serve } else { Verdict::Revalidate(StaleReason::Request) };
         };
         // §5.2.1.1: who states a `max-age` without a `max-stale` wishes no stale response; nor does who wants it fresh.
         let wants_fresh = request.min_fresh.is_some() || (request.max_age.is_some() && request.max_stale.is_none());
-        if !self.never_stale && staleness < self.while_revalidate && !wants_fresh {
+        if !self.never_stale && staleness < self.while_revalidate.get() && !wants_fresh {
             return Verdict::ServeStale(StaleReason::WhileRevalidate);
         }
         let allowed = request.max_stale.is_some_and(|most| staleness <= Duration::from_secs(most));
@@ -211,17 +231,17 @@ impl StoredMeta {
     pub fn usable_on_error(&self, request: &RequestDirectives, now: Timestamp, soft_since: Option<Timestamp>) -> bool {
         let past = self.staleness(self.age(now), now, soft_since).map_or(Duration::ZERO, |(past, _)| past);
         let limit = match request.stale_if_error.map(Duration::from_secs) {
-            Some(asked) if self.shared_lifetime => asked.min(self.if_error),
+            Some(asked) if self.shared_lifetime => asked.min(self.if_error.get()),
             Some(asked) => asked,
-            None => self.if_error,
+            None => self.if_error.get(),
         };
         !self.never_stale && past < limit
     }
 
     /// May it be served stale from now on, in the background's or an error's stead (RFC 5861)?
     pub(crate) fn bridges(&self, now: Timestamp) -> bool {
-        let past = self.age(now).saturating_sub(self.lifetime);
-        !self.never_stale && (past < self.while_revalidate || past < self.if_error)
+        let past = self.age(now).saturating_sub(self.lifetime.get());
+        !self.never_stale && (past < self.while_revalidate.get() || past < self.if_error.get())
     }
 
     /// A 304 confirmed the response, or a HEAD told of it (§4.3.4, §4.3.5): `headers` (the stored ones) are brought up
@@ -237,8 +257,9 @@ impl StoredMeta {
         }
         let mut directives = ResponseDirectives::parse(&combined);
         let forbidden = directives.private || (directives.no_store && !directives.must_understand);
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
         directives.no_cache |= forbidden || varies_by_anything(&combined);
-        Self::new(self.status, &directives, &combined, rule, times)
+        Self::new(status, &directives, &combined, rule, times)
     }
 
     /// How long it has been stale and why; `None` while it is fresh.
@@ -248,9 +269,19 @@ impl StoredMeta {
         now: Timestamp,
         soft_since: Option<Timestamp>,
     ) -> Option<(Duration, StaleReason)> {
-        let expired = (age >= self.lifetime).then(|| (age - self.lifetime, StaleReason::Expired));
+        let expired = age.checked_sub(self.lifetime.get()).map(|past| (past, StaleReason::Expired));
         let purged = soft_since.map(|since| (now.since(since), StaleReason::SoftPurged));
         longer(expired, purged)
+    }
+}
+
+impl Millis {
+    fn of(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    const fn get(self) -> Duration {
+        Duration::from_millis(self.0)
     }
 }
 

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use holm_model::limits::MAX_NO_VARY_PARAMETERS;
 use http::header::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry};
 
+use crate::codec::put;
 use crate::targeted::dictionary;
 
 /// §4: a URL search variance that is not the default one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NoVarySearch {
     /// The parameters that say something.
     params: Params,
@@ -18,7 +20,7 @@ pub struct NoVarySearch {
     ordered: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Params {
     /// All but these (`params=("a" "b")`; none of them without the key).
     Except(Vec<String>),
@@ -51,6 +53,26 @@ impl NoVarySearch {
         format!("{order} {kind}{}?{}", names.collect::<String>(), self.canonical_query(query))
     }
 
+    /// Adds the form in which it outlives the process.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put(self, out);
+    }
+
+    /// Reads what [`NoVarySearch::encode`] wrote; `None` where it did not.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (variance, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let names = variance.params.names();
+        let is_set = names.is_sorted_by(|a, b| a < b) && names.len() <= MAX_NO_VARY_PARAMETERS;
+        (rest.is_empty() && is_set && variance != Self::default()).then_some(variance)
+    }
+
+    /// Bytes that it occupies beside itself.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.params.names().iter().map(|name| size_of::<String>() + name.capacity()).sum()
+    }
+
     fn canonical_query(&self, query: Option<&str>) -> String {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let mut pairs: Vec<_> = pairs
@@ -68,9 +90,15 @@ impl NoVarySearch {
     }
 
     fn counts(&self, name: &str) -> bool {
-        match &self.params {
-            Params::Except(names) => !names.iter().any(|except| except == name),
-            Params::Only(names) => names.iter().any(|only| only == name),
+        let named = self.params.names().iter().any(|named| named == name);
+        named == matches!(self.params, Params::Only(_))
+    }
+}
+
+impl Params {
+    fn names(&self) -> &[String] {
+        match self {
+            Self::Except(names) | Self::Only(names) => names,
         }
     }
 }
@@ -140,7 +168,11 @@ mod tests {
     #[test]
     fn variances() {
         let check = |value: &str, ordered: bool, params: Params| {
-            assert_eq!(parse(value), Some(NoVarySearch { params, ordered }), "{value}");
+            let variance = NoVarySearch { params, ordered };
+            assert_eq!(parse(value).as_ref(), Some(&variance), "{value}");
+            let mut written = Vec::new();
+            variance.encode(&mut written);
+            assert_eq!(NoVarySearch::decode(&written), Some(variance), "{value}");
         };
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         check("params", true, Params::Only(list(&[])));

@@ -1,5 +1,6 @@
 //! `Vary`: which request fields select among the responses of one URL. RFC 9111 §4.1, RFC 9110 §12.5.5.
 
+use holm_model::limits::MAX_VARY_FIELDS;
 use holm_model::manifest::Languages;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, DATE,
@@ -18,6 +19,10 @@ pub struct VarySpec(SmallVec<[HeaderName; 2]>);
 /// The values that one request has for these fields, brought to a common form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaryValues(SmallVec<[Option<Value>; 2]>);
+
+/// A spec with the values that a request has for it, as one run of bytes: it stays with every response that varies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected(Box<[u8]>);
 
 /// One of them. What browsers send to choose by needs no allocation.
 pub(crate) type Value = SmallVec<[u8; 64]>;
@@ -48,6 +53,100 @@ impl VarySpec {
     pub fn names(&self, field: &HeaderName) -> bool {
         self.0.contains(field)
     }
+
+    /// Adds the form in which it outlives the process: the names with commas between.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        for (index, name) in self.0.iter().enumerate() {
+            out.extend_from_slice(if index > 0 { b"," } else { b"" });
+            out.extend_from_slice(name.as_str().as_bytes());
+        }
+    }
+
+    /// Reads what [`VarySpec::encode`] wrote; `None` where it did not.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let names = bytes.split(|byte| *byte == b',').map(|name| HeaderName::from_lowercase(name).ok());
+        let names: SmallVec<[HeaderName; 2]> = names.collect::<Option<_>>()?;
+        let in_order = names.is_sorted_by(|a, b| a.as_str() < b.as_str());
+        (in_order && names.len() <= MAX_VARY_FIELDS).then_some(Self(names))
+    }
+
+    /// Bytes that it occupies beside itself.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let names: usize = self.0.iter().map(|name| name.as_str().len()).sum();
+        names + if self.0.spilled() { self.0.capacity() * size_of::<HeaderName>() } else { 0 }
+    }
+}
+
+impl Selected {
+    /// What a response that varies by `spec` was selected by.
+    #[must_use]
+    pub fn of(spec: &VarySpec, values: &VaryValues) -> Self {
+        let mut run = Vec::new();
+        for (name, value) in spec.0.iter().zip(values.iter()) {
+            put(&mut run, Some(name.as_str().as_bytes()));
+            put(&mut run, value);
+        }
+        Self(run.into())
+    }
+
+    /// Does a request select the same? `languages` says how `Accept-Language` selects.
+    #[must_use]
+    pub fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
+        self.fields().all(|(name, value)| {
+            let name = HeaderName::from_lowercase(name);
+            name.is_ok_and(|name| selecting(&name, request, languages).as_deref() == value)
+        })
+    }
+
+    /// The form in which it outlives the process.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads what [`Selected::as_bytes`] gave; `None` where it did not.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut names: SmallVec<[&[u8]; 4]> = SmallVec::new();
+        while !rest.is_empty() {
+            names.push(take(&mut rest)??);
+            take(&mut rest)?;
+        }
+        let valid = names.iter().all(|name| HeaderName::from_lowercase(name).is_ok());
+        let in_order = !names.is_empty() && names.is_sorted_by(|a, b| a < b) && names.len() <= MAX_VARY_FIELDS;
+        (valid && in_order).then(|| Self(bytes.into()))
+    }
+
+    /// Bytes that it occupies beside itself.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.0.len()
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || Some((take(&mut rest)??, take(&mut rest)?)))
+    }
+}
+
+/// Its length and one more, in four bytes, before a text; zero for none.
+fn put(run: &mut Vec<u8>, text: Option<&[u8]>) {
+    let length = text.map_or(0, |text| u32::try_from(text.len() + 1).expect("invariant: a head is short"));
+    run.extend_from_slice(&length.to_le_bytes());
+    run.extend_from_slice(text.unwrap_or_default());
+}
+
+/// The next text, or none, of a run; `None` where there is no such thing.
+fn take<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    *rest = after;
+    let Some(length) = u32::from_le_bytes(*length).checked_sub(1) else { return Some(None) };
+    let (text, after) = after.split_at_checked(length as usize)?;
+    *rest = after;
+    Some(Some(text))
 }
 
 impl VaryValues {
@@ -55,12 +154,6 @@ impl VaryValues {
     #[must_use]
     pub fn of(spec: &VarySpec, request: &HeaderMap, languages: &Languages) -> Self {
         Self(spec.0.iter().map(|name| selecting(name, request, languages)).collect())
-    }
-
-    /// Bytes that they hold beside what they are.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        self.0.iter().map(|value| size_of::<Option<Value>>() + value.as_ref().map_or(0, SmallVec::len)).sum()
     }
 
     /// Each value in the order of the spec; `None` for a field that the request lacks.
@@ -200,6 +293,15 @@ mod tests {
         assert_eq!(spec(&[]), None);
         assert_eq!(spec(&[("vary", "")]), None);
         assert_eq!(spec(&[("vary", "A, b"), ("vary", "a")]), spec(&[("vary", "b,a")]));
+        let written = |spec: VarySpec| {
+            let mut written = Vec::new();
+            spec.encode(&mut written);
+            written
+        };
+        assert_eq!(VarySpec::decode(b"a,b").map(written).as_deref(), Some(b"a,b".as_slice()));
+        for other in [b"".as_slice(), b"b,a", b"a,a", b"A", b"a,", b"a b", b"\xff"] {
+            assert_eq!(VarySpec::decode(other), None, "{other:?}");
+        }
     }
 
     #[test]
@@ -209,6 +311,9 @@ mod tests {
             let values = |fields| VaryValues::of(&spec, &headers(fields), &Languages::Normalised);
             let equal = values(one) == values(other);
             assert_eq!(equal, same, "{vary}: {one:?} and {other:?}");
+            let selected = Selected::of(&spec, &values(one));
+            assert_eq!(Selected::decode(selected.as_bytes()), Some(selected.clone()), "{vary}: {one:?}");
+            assert_eq!(selected.selected_by(&headers(other), &Languages::Normalised), same, "{vary}: {other:?}");
         };
         check("x", &[], &[], true);
         check("x", &[("x", "1")], &[], false);

@@ -1,11 +1,23 @@
-//! The store of cached objects: a memory tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
+//! The store of cached objects: a memory tier, a disk tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
 
+mod disk;
 mod marks;
 mod memory;
 mod object;
 mod scope;
+mod stamp;
+mod store;
 
-pub use self::marks::{Changed, FillGuard, Local, Marks, Standing};
+pub use self::disk::{
+    Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, MAX_RECORD_BODY, MAX_RECORD_META, MAX_RECORD_SCOPE,
+    PlaceStats, Reading, Record, SweepEntry, Writing,
+};
+pub use self::marks::{
+    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
+    Standing, SweepFloor, SweepNeed,
+};
 pub use self::memory::{Memory, MemoryStats, Refused};
-pub use self::object::Object;
+pub use self::object::{Meta, Object};
 pub use self::scope::{ANY_HOST, Scope};
+pub use self::stamp::Stamp;
+pub use self::store::{Store, StoreAlert, StoreError, StoreStats};

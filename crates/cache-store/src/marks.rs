@@ -1,24 +1,34 @@
 //! Purge marks: a purge costs one entry here, however many objects it hits; a look-up holds the object against them.
 //!
 //! An object is rejected if a matching purge is newer than the object's `as_of`. Marks are dropped once every object
-//! and every fill under way is newer (the floor), and an insert below the floor is refused.
+//! and every fill under way is newer (the floor), and an insert below the floor is refused. Where a disk tier outlives the
+//! process the marks do too, in a journal beside it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::iter;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holm_model::ids::{LogId, Seq};
-use holm_model::purge::{PurgeEntry, PurgeMode, Selector};
+use holm_model::purge::PurgeEntry;
 use holm_model::units::Timestamp;
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
+mod inner;
+mod journal;
 mod local;
+mod purges;
+mod sweep;
 
-use self::local::LocalMarks;
+use self::inner::Inner;
+use self::journal::{Journal, Turn, format};
+pub use self::journal::{JournalAlert, JournalError, OnAlert};
+use self::local::Change;
 pub use self::local::{Changed, Local};
+use self::purges::Purge;
+pub use self::sweep::{DISK_SWEEP_MARKS, FillGuard, SweepFloor, SweepNeed};
 use crate::object::Object;
-use crate::scope::{MarkId, Scope};
+use crate::scope::Scope;
 
 /// What the purges leave of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,44 +51,63 @@ pub struct Marks {
     applied: AtomicU64,
     /// The count of local invalidations, likewise.
     local: AtomicU64,
-    inner: RwLock<Inner>,
+    inner: Arc<RwLock<Inner>>,
+    /// Where they outlive the process.
+    journal: Option<Journal>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    marks: HashMap<MarkId, Mark>,
-    prefixes: usize,
-    applied: Seq,
-    /// Marks up to here may have been dropped.
-    floor: Seq,
-    /// How many fills began at each seq and are still under way.
-    fills: BTreeMap<Seq, usize>,
-    log: Option<LogId>,
-    local: LocalMarks,
-    /// Grows when another log replaces this one: fills that began before store nothing.
-    epoch: u64,
+/// Marks that were opened beside a disk tier.
+#[derive(Debug)]
+pub struct Opened {
+    /// The marks.
+    pub marks: Arc<Marks>,
+    /// Is it known what purges concern what the disk holds? Where not, the caller drops all of it, durably, and then calls
+    /// [`Marks::vouch`].
+    pub known: bool,
 }
 
-/// All purges with one selector.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mark {
-    prefix: bool,
-    hard: Seq,
-    soft: Option<SoftMark>,
-}
-
-/// Soft purges with one selector: the latest counts, from the time of the first that is still kept.
-#[derive(Debug, Clone, Copy)]
-struct SoftMark {
-    since: Timestamp,
-    last: Seq,
+/// Where a node that begins to follow a log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// The entries after this one are still to be applied: what is held was held against those before, or is newer.
+    From(Seq),
+    /// Everything held is purged, and what comes after this entry is to be applied: the log is another one than before, or
+    /// no longer reaches back to what was applied. No look-up finds what was held any more, on disk neither, nor does a
+    /// restart bring it back; the caller drops it for its space.
+    Anew(Seq),
 }
 
 impl Marks {
-    /// No purges yet.
+    /// No purges yet, and none that outlive the process.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+        let marks = Self::default();
+        marks.inner.write().scalars.vouched = true;
+        Arc::new(marks)
+    }
+
+    /// The marks whose journal is in this folder, or new ones. `alert` is told when the journal fails. Blocks.
+    ///
+    /// # Errors
+    /// The folder can't be used, or another process uses it.
+    pub fn open(folder: &Path, alert: OnAlert) -> Result<Opened, JournalError> {
+        let (journal, inner, known) = Journal::open(folder, alert)?;
+        let (applied, local) = {
+            let inner = inner.read();
+            (AtomicU64::new(inner.scalars.applied.get()), AtomicU64::new(inner.local.count()))
+        };
+        Ok(Opened { marks: Arc::new(Self { applied, local, inner, journal: Some(journal) }), known })
+    }
+
+    /// Nothing is on disk but what is stored from now on: a restart may believe the journal.
+    pub fn vouch(&self) {
+        self.change(|inner| inner.scalars.vouched = true);
+    }
+
+    /// Has the journal what the marks know on the device when this returns? It is written behind within 100 ms otherwise.
+    /// `true` where there is none. Blocks.
+    pub fn flush(&self) -> bool {
+        self.journal.as_ref().is_none_or(Journal::flush)
     }
 
     /// The highest seq whose effect look-ups see.
@@ -88,8 +117,7 @@ impl Marks {
 
     /// How many marks are kept.
     pub fn len(&self) -> usize {
-        let inner = self.inner.read();
-        inner.marks.len() + inner.local.len()
+        self.inner.read().len()
     }
 
     /// Are there none?
@@ -97,35 +125,44 @@ impl Marks {
         self.len() == 0
     }
 
-    /// Applies the next entry of the log. Once this returns no look-up misses it. One that was applied before changes
-    /// nothing.
+    /// Applies the next entry of the log. Once this returns no look-up misses it, and the journal has it. One that was
+    /// applied before changes nothing.
     pub fn apply(&self, entry: &PurgeEntry) {
-        let mut inner = self.inner.write();
-        if entry.seq <= inner.applied {
-            return;
-        }
-        inner.note(entry);
-        inner.applied = entry.seq;
-        self.applied.store(entry.seq.get(), Ordering::Release);
+        self.apply_all(std::slice::from_ref(entry));
     }
 
-    /// Begins to follow a log from `applied` on. Returns whether everything held is to be dropped, because the log is
-    /// another one than before; fills under way then store nothing.
-    pub fn follow(&self, log: LogId, applied: Seq) -> bool {
+    /// Applies the next entries of the log, in their order: the journal is written once for [`AT_ONCE`] of them.
+    pub fn apply_all(&self, entries: &[PurgeEntry]) {
+        for entries in entries.chunks(AT_ONCE) {
+            let purges: Vec<Purge> = entries.iter().map(Purge::of).collect();
+            let mut turn = self.turn();
+            let newer = purges.partition_point(|purge| purge.seq <= self.applied());
+            let (Some(last), purges) = (purges.last(), &purges[newer..]) else { continue };
+            if let Some(turn) = turn.as_mut().filter(|_| !purges.is_empty()) {
+                turn.append(|out| format::purges(out, purges));
+            }
+            let mut inner = self.inner.write();
+            for purge in purges {
+                inner.purges.note(purge);
+            }
+            inner.noted |= !purges.is_empty();
+            inner.scalars.applied = last.seq.max(inner.scalars.applied);
+            self.applied.store(inner.scalars.applied.get(), Ordering::Release);
+        }
+    }
+
+    /// Begins to follow a log whose last entry is `head` and whose first that is still there is `oldest`
+    /// ([`Seq::ZERO`]: it has none).
+    pub fn follow(&self, log: LogId, head: Seq, oldest: Seq) -> Followed {
+        let mut turn = self.turn();
         let mut inner = self.inner.write();
-        let other = inner.log.is_some_and(|known| known != log);
-        if other {
-            inner.epoch += 1;
-            inner.marks.clear();
-            inner.prefixes = 0;
+        let followed = inner.follow(log, head, oldest);
+        self.local.store(inner.local.count(), Ordering::Release);
+        self.applied.store(inner.scalars.applied.get(), Ordering::Release);
+        if let Some(turn) = &mut turn {
+            turn.append(|out| format::state(out, &inner, matches!(followed, Followed::Anew(_))));
         }
-        if other || inner.log.is_none() {
-            inner.log = Some(log);
-            inner.applied = applied;
-            inner.floor = applied;
-            self.applied.store(applied.get(), Ordering::Release);
-        }
-        other
+        followed
     }
 
     /// The count of local invalidations.
@@ -134,25 +171,32 @@ impl Marks {
     }
 
     /// Something has changed at its origin: what was fetched of it before is not served any more. Gives the count of the
-    /// change.
+    /// change. The journal has it when this returns; what the machine's power takes within 100 ms is lost.
     pub fn invalidate(&self, changed: &[Changed<'_>]) -> Local {
-        let mut inner = self.inner.write();
-        self.note(&mut inner, changed)
+        self.note(changed, |_| ()).0
     }
 
     /// The same for one who brings something of this scope, fetched as of `since`, that its own change is not to reject.
     /// `None` where something else has changed it since.
     pub fn invalidate_but(&self, changed: &[Changed<'_>], scope: &Scope, since: Local) -> Option<Local> {
-        let mut inner = self.inner.write();
-        let untouched = !inner.local.concern(scope, since);
-        let local = self.note(&mut inner, changed);
+        let (local, untouched) = self.note(changed, |inner| !inner.local.concern(scope, since));
         untouched.then_some(local)
     }
 
-    fn note(&self, inner: &mut Inner, changed: &[Changed<'_>]) -> Local {
-        let count = inner.local.note(changed);
+    fn note<T>(&self, changed: &[Changed<'_>], before: impl FnOnce(&Inner) -> T) -> (Local, T) {
+        let changes: SmallVec<[Change; 8]> = changed.iter().flat_map(Changed::ids).collect();
+        let mut turn = self.turn();
+        if let Some(turn) = &mut turn {
+            let count = self.local().0 + 1;
+            turn.append(|out| format::changes(out, count, &changes));
+        }
+        let mut inner = self.inner.write();
+        let before = before(&inner);
+        let count = inner.local.count() + 1;
+        inner.local.note(count, changes);
+        inner.noted = true;
         self.local.store(count, Ordering::Release);
-        Local(count)
+        (Local(count), before)
     }
 
     /// What the purges, and local invalidations, leave of content of this scope, fetched as of `as_of` and `local`.
@@ -163,13 +207,31 @@ impl Marks {
         self.inner.read().standing(scope, as_of, local)
     }
 
+    /// The same of what a disk holds, or of what was read from it and is on its way: a sweep may have dropped marks
+    /// meanwhile, so what is older than those counts as purged.
+    pub fn standing_on_disk(&self, scope: &Scope, as_of: Seq, local: Local) -> Standing {
+        let inner = self.inner.read();
+        if inner.remembers(as_of, local) { inner.standing(scope, as_of, local) } else { Standing::Hard }
+    }
+
     /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it.
     pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
+        self.judge(object, |_| true)
+    }
+
+    /// The same of one that was just read from disk: see [`Marks::standing_on_disk`].
+    pub fn standing_of_read<M>(&self, object: &Object<M>) -> Standing {
+        let (as_of, local) = object.checked();
+        self.judge(object, |inner| inner.remembers(as_of, local))
+    }
+
+    fn judge<M>(&self, object: &Object<M>, known: impl FnOnce(&Inner) -> bool) -> Standing {
         let (checked, local) = object.checked();
         if checked.get() < self.applied.load(Ordering::Acquire) || local.0 < self.local.load(Ordering::Acquire) {
             let inner = self.inner.read();
-            let checked_now = (inner.applied, Local(inner.local.count()));
-            match inner.standing(object.scope(), checked, local) {
+            let checked_now = (inner.scalars.applied, Local(inner.local.count()));
+            let standing = if known(&inner) { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
+            match standing {
                 Standing::Hard => return Standing::Hard,
                 Standing::Soft { since } => object.mark_checked(checked_now, Some(since)),
                 Standing::Live => object.mark_checked(checked_now, None),
@@ -186,140 +248,30 @@ impl Marks {
     /// A fetch begins: marks newer than now are kept until the guard is dropped.
     pub fn begin_fill(self: &Arc<Self>) -> FillGuard {
         let mut inner = self.inner.write();
-        let (begun_at, epoch) = (inner.applied, inner.epoch);
+        let begun_at = inner.scalars.applied;
         *inner.fills.entry(begun_at).or_default() += 1;
         let begun_local = inner.local.begin_fill();
-        FillGuard { marks: Arc::clone(self), begun_at, begun_local, epoch }
+        FillGuard { marks: Arc::clone(self), begun_at, begun_local }
     }
 
-    /// Raises the floor to what every fill under way is newer than: from now on nothing older is stored. The caller then
-    /// holds what is stored already against the marks, and calls [`Marks::end_sweep`].
-    pub(crate) fn begin_sweep(&self) -> SweepFloor {
+    /// Changes something that the journal keeps as a number.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut turn = self.turn();
         let mut inner = self.inner.write();
-        let oldest_fill = inner.fills.keys().next().copied().unwrap_or(inner.applied);
-        inner.floor = oldest_fill.min(inner.applied).max(inner.floor);
-        SweepFloor { seq: inner.floor, local: inner.local.begin_sweep() }
+        change(&mut inner);
+        if let Some(turn) = &mut turn {
+            turn.append(|out| format::state(out, &inner, false));
+        }
     }
 
-    /// Drops the marks up to `floor`: every stored object is newer or was held against them.
-    pub(crate) fn end_sweep(&self, floor: SweepFloor) {
-        let mut inner = self.inner.write();
-        inner.local.end_sweep(floor.local);
-        inner.marks.retain(|_, mark| mark.last() > floor.seq);
-        inner.prefixes = inner.marks.values().filter(|mark| mark.prefix).count();
+    /// The right to change the marks, where the journal has to see changes in their order. Look-ups do not wait for it.
+    fn turn(&self) -> Option<Turn<'_>> {
+        self.journal.as_ref().map(Journal::turn)
     }
 }
 
-impl Inner {
-    fn note(&mut self, entry: &PurgeEntry) {
-        let own = MarkId::of(&entry.site, &entry.selector);
-        for id in iter::once(own).chain(MarkId::further(&entry.site, &entry.selector)) {
-            self.note_under(id, entry);
-        }
-    }
-
-    fn note_under(&mut self, id: MarkId, entry: &PurgeEntry) {
-        let prefix = matches!(entry.selector, Selector::Prefix { .. });
-        let mark = self.marks.entry(id).or_insert_with(|| Mark { prefix, ..Mark::default() });
-        self.prefixes += usize::from(prefix && mark.last() == Seq::ZERO);
-        match (entry.mode, &mut mark.soft) {
-            (PurgeMode::Hard, _) => mark.hard = entry.seq,
-            (PurgeMode::Soft, Some(soft)) => soft.last = entry.seq,
-            (PurgeMode::Soft, none) => *none = Some(SoftMark { since: entry.time, last: entry.seq }),
-        }
-    }
-
-    fn standing(&self, scope: &Scope, as_of: Seq, local: Local) -> Standing {
-        if self.local.concern(scope, local) {
-            return Standing::Hard;
-        }
-        // No purge is newer: prefixes of long paths need not be looked for after each invalidation.
-        if as_of >= self.applied {
-            return Standing::Live;
-        }
-        let mut standing = Standing::Live;
-        let own = [scope.site, scope.path_only, scope.with_query];
-        for id in own.into_iter().chain(scope.tags.iter().copied()) {
-            standing = standing.and(self.mark(id, as_of));
-        }
-        if self.prefixes > 0 {
-            for id in scope.prefixes() {
-                standing = standing.and(self.mark(id, as_of));
-            }
-        }
-        standing
-    }
-
-    fn mark(&self, id: MarkId, as_of: Seq) -> Standing {
-        match self.marks.get(&id) {
-            Some(mark) if mark.hard > as_of => Standing::Hard,
-            Some(Mark { soft: Some(soft), .. }) if soft.last > as_of => Standing::Soft { since: soft.since },
-            _ => Standing::Live,
-        }
-    }
-}
-
-impl Mark {
-    fn last(&self) -> Seq {
-        self.soft.map_or(self.hard, |soft| soft.last.max(self.hard))
-    }
-}
-
-impl Standing {
-    /// The graver of two.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Hard, _) | (_, Self::Hard) => Self::Hard,
-            (Self::Soft { since: a }, Self::Soft { since: b }) => Self::Soft { since: a.min(b) },
-            (Self::Live, other) => other,
-            (soft, Self::Live) => soft,
-        }
-    }
-}
-
-/// A fetch under way, as the marks see it.
-#[derive(Debug)]
-pub struct FillGuard {
-    marks: Arc<Marks>,
-    begun_at: Seq,
-    begun_local: Local,
-    epoch: u64,
-}
-
-/// What a sweep is done up to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SweepFloor {
-    seq: Seq,
-    local: u64,
-}
-
-impl FillGuard {
-    /// The count of local invalidations when the fetch began.
-    #[must_use]
-    pub const fn begun_local(&self) -> Local {
-        self.begun_local
-    }
-
-    /// Calls `insert` if an object of this fetch with this `as_of` may be stored. The floor does not move meanwhile.
-    pub(crate) fn admit<T>(&self, as_of: Seq, insert: impl FnOnce() -> T) -> Option<T> {
-        let inner = self.marks.inner.read();
-        let above = as_of >= inner.floor && self.begun_local.0 >= inner.local.floor();
-        (inner.epoch == self.epoch && above).then(insert)
-    }
-}
-
-impl Drop for FillGuard {
-    fn drop(&mut self) {
-        let mut inner = self.marks.inner.write();
-        inner.local.end_fill(self.begun_local);
-        if let Some(count) = inner.fills.get_mut(&self.begun_at) {
-            *count -= 1;
-            if *count == 0 {
-                inner.fills.remove(&self.begun_at);
-            }
-        }
-    }
-}
+/// Entries that are applied under one lock, and one write to the journal.
+pub const AT_ONCE: usize = 128;
 
 #[cfg(test)]
 mod tests;

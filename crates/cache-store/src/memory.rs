@@ -10,28 +10,17 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use crate::marks::{FillGuard, Marks, Standing};
-use crate::object::Object;
+use crate::object::{Meta, Object};
 
 /// Objects in memory, by 128-bit keys that are hashes already.
-pub struct Memory<M: Send + Sync + 'static> {
+pub struct Memory<M: Meta> {
     small: Tier<M>,
     large: Tier<M>,
     evicted: Arc<AtomicU64>,
     capacity: ByteSize,
 }
 
-type Tier<M> = Cache<u128, Weighed<M>, BuildHasherDefault<KeyHasher>>;
-
-struct Weighed<M> {
-    object: Arc<Object<M>>,
-    weight: u32,
-}
-
-impl<M> Clone for Weighed<M> {
-    fn clone(&self) -> Self {
-        Self { object: Arc::clone(&self.object), weight: self.weight }
-    }
-}
+type Tier<M> = Cache<u128, Arc<Object<M>>, BuildHasherDefault<KeyHasher>>;
 
 /// Why an object was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +44,7 @@ pub struct MemoryStats {
     pub evicted: u64,
 }
 
-impl<M: Send + Sync + 'static> Memory<M> {
+impl<M: Meta> Memory<M> {
     /// An empty tier of this many bytes.
     #[must_use]
     pub fn new(capacity: ByteSize) -> Self {
@@ -72,7 +61,7 @@ impl<M: Send + Sync + 'static> Memory<M> {
 
     /// The object of this key.
     pub fn get(&self, key: u128) -> Option<Arc<Object<M>>> {
-        self.small.get(&key).or_else(|| self.large.get(&key)).map(|found| found.object)
+        self.small.get(&key).or_else(|| self.large.get(&key))
     }
 
     /// Is there an object of this key? Says nothing of its use to the replacement policy.
@@ -80,23 +69,32 @@ impl<M: Send + Sync + 'static> Memory<M> {
         self.small.contains_key(&key) || self.large.contains_key(&key)
     }
 
-    /// Stores an object that the fetch of `guard` brought, in place of the key's former one. `weight` is what it
-    /// occupies in bytes.
+    /// Stores an object that the fetch of `guard` brought, in place of the key's former one.
     ///
     /// # Errors
     /// The object may not be, or can't be, stored; the former one then stays.
-    pub fn insert(&self, key: u128, object: Arc<Object<M>>, weight: u32, guard: &FillGuard) -> Result<(), Refused> {
+    pub fn insert(&self, key: u128, object: Arc<Object<M>>, guard: &FillGuard) -> Result<(), Refused> {
+        let weight = object.weight();
         if u64::from(weight) > self.max_object() {
             return Err(Refused::TooLarge);
         }
         let as_of = object.as_of();
+        guard.admit(as_of, || self.put(key, object, weight)).ok_or(Refused::BelowFloor)
+    }
+
+    /// Takes in an object that another tier has, unless it does not fit.
+    pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
+        let weight = object.weight();
+        if u64::from(weight) <= self.max_object() {
+            self.put(key, Arc::clone(object), weight);
+        }
+    }
+
+    fn put(&self, key: u128, object: Arc<Object<M>>, weight: u32) {
         let (into, other) =
             if weight <= SMALL_OBJECT { (&self.small, &self.large) } else { (&self.large, &self.small) };
-        let insert = || {
-            into.insert(key, Weighed { object, weight });
-            other.invalidate(&key);
-        };
-        guard.admit(as_of, insert).ok_or(Refused::BelowFloor)
+        into.insert(key, object);
+        other.invalidate(&key);
     }
 
     /// Drops the object of this key.
@@ -111,19 +109,17 @@ impl<M: Send + Sync + 'static> Memory<M> {
         self.large.invalidate_all();
     }
 
-    /// Frees what hard purges have rejected and lets the marks go that are then of no use. Takes time in proportion to
-    /// the number of objects: for a thread that may block.
-    pub fn sweep(&self, marks: &Marks) {
-        let floor = marks.begin_sweep();
+    /// Holds every object against the marks, and frees what hard purges reject. Takes time in proportion to the number of
+    /// objects: for a thread that may block.
+    pub(crate) fn free_rejected(&self, marks: &Marks) {
         for tier in [&self.small, &self.large] {
             for (key, found) in tier {
-                if marks.standing_of(&found.object) == Standing::Hard {
+                if marks.standing_of(&found) == Standing::Hard {
                     tier.invalidate(&*key);
                 }
             }
             tier.run_pending_tasks();
         }
-        marks.end_sweep(floor);
     }
 
     /// What it holds, nearly: moka counts behind.
@@ -136,17 +132,17 @@ impl<M: Send + Sync + 'static> Memory<M> {
     }
 }
 
-impl<M: Send + Sync + 'static> std::fmt::Debug for Memory<M> {
+impl<M: Meta> std::fmt::Debug for Memory<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("capacity", &self.capacity).field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
-fn tier<M: Send + Sync + 'static>(bytes: u64, evicted: &Arc<AtomicU64>) -> Tier<M> {
+fn tier<M: Meta>(bytes: u64, evicted: &Arc<AtomicU64>) -> Tier<M> {
     let evicted = Arc::clone(evicted);
     Cache::builder()
         .max_capacity(bytes)
-        .weigher(|_, found: &Weighed<M>| found.weight)
+        .weigher(|_, object: &Arc<Object<M>>| object.weight())
         .eviction_listener(move |_, _, cause| {
             if cause == RemovalCause::Size {
                 evicted.fetch_add(1, Ordering::Relaxed);

@@ -1,19 +1,34 @@
 //! Objects: a body, what its owner wants to know of it, and how far purges have been held against it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
+use crate::stamp::Stamp;
 use crate::marks::Local;
 use crate::scope::Scope;
+
+/// What the owner of the store wants to know of an object.
+pub trait Meta: Send + Sync + Sized + 'static {
+    /// Adds the form in which it outlives the process, with a version. `false` for what is not for disk.
+    fn encode(&self, out: &mut Vec<u8>) -> bool;
+
+    /// Reads what [`Meta::encode`] wrote, or anything: `None` where it is not valid in every part. What it keeps may be
+    /// slices of `bytes`.
+    fn decode(bytes: &Bytes) -> Option<Self>;
+
+    /// Bytes that it occupies beside itself.
+    fn weight(&self) -> usize;
+}
 
 /// A stored object.
 #[derive(Debug)]
 pub struct Object<M> {
     meta: M,
-    body: Bytes,
+    body: Body,
     scope: Scope,
     as_of: Seq,
     /// No purge up to this seq rejects the object.
@@ -22,14 +37,46 @@ pub struct Object<M> {
     checked_local: AtomicU64,
     /// When a soft purge made it stale, in milliseconds since the epoch; 0 for never.
     soft_since: AtomicU64,
+    /// It went to disk, or is about to.
+    on_disk: AtomicBool,
 }
+
+/// A body as it is kept.
+#[derive(Debug)]
+enum Body {
+    /// A small one: in memory of its own, to the byte. What it came in is often a piece of something larger, which would be
+    /// kept with it and charged to no one.
+    Exact(Box<[u8]>),
+    /// A large one, as it came: what may be kept with it is little beside it.
+    AsItCame(Box<Bytes>),
+}
+
+/// An object as the owner of the bytes of its body.
+struct BodyOf<M>(Arc<Object<M>>);
 
 impl<M> Object<M> {
     /// An object whose fetch began when purges up to `as_of` were applied, and local invalidations up to `local` seen.
     #[must_use]
     pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq, local: Local) -> Self {
         let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
-        Self { meta, body, scope, as_of, checked, checked_local, soft_since: AtomicU64::new(0) }
+        Self {
+            meta,
+            body: Body::of(body),
+            scope,
+            as_of,
+            checked,
+            checked_local,
+            soft_since: AtomicU64::new(0),
+            on_disk: AtomicBool::new(false),
+        }
+    }
+
+    /// An object that was on disk.
+    pub(crate) fn restored(meta: M, body: Bytes, scope: Scope, as_of: Seq, stamp: Stamp, soft: Option<Timestamp>) -> Self {
+        let object = Self::new(meta, body, scope, as_of, stamp.local);
+        object.mark_checked((stamp.seq, stamp.local), soft);
+        object.claim_for_disk();
+        object
     }
 
     /// The owner's metadata.
@@ -37,9 +84,21 @@ impl<M> Object<M> {
         &self.meta
     }
 
-    /// The body.
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    /// The body. The object stays while these bytes do.
+    pub fn body(self: &Arc<Self>) -> Bytes
+    where
+        M: Send + Sync + 'static,
+    {
+        match &self.body {
+            Body::Exact(bytes) if bytes.is_empty() => Bytes::new(),
+            Body::Exact(_) => Bytes::from_owner(BodyOf(Arc::clone(self))),
+            Body::AsItCame(bytes) => Bytes::clone(bytes),
+        }
+    }
+
+    /// How long the body is, in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.as_ref().len()
     }
 
     /// What purges select it by.
@@ -50,6 +109,27 @@ impl<M> Object<M> {
     /// The purges that were applied when the fetch began.
     pub fn as_of(&self) -> Seq {
         self.as_of
+    }
+
+    /// Is the caller the first that wants to write it to disk? Costs one load where it is not.
+    pub fn claim_for_disk(&self) -> bool {
+        !self.on_disk.load(Ordering::Relaxed) && !self.on_disk.swap(true, Ordering::Relaxed)
+    }
+
+    /// Gives the claim back: it did not go to disk after all.
+    pub fn unclaim_for_disk(&self) {
+        self.on_disk.store(false, Ordering::Relaxed);
+    }
+
+    /// Has it gone to disk, or is it about to?
+    pub fn is_on_disk(&self) -> bool {
+        self.on_disk.load(Ordering::Relaxed)
+    }
+
+    /// What it was held against.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let (seq, local) = self.checked();
+        Stamp { seq, local }
     }
 
     pub(crate) fn checked(&self) -> (Seq, Local) {
@@ -71,5 +151,78 @@ impl<M> Object<M> {
         }
         self.checked.fetch_max(seq.get(), Ordering::Release);
         self.checked_local.fetch_max(local.0, Ordering::Release);
+    }
+}
+
+impl Body {
+    fn of(bytes: Bytes) -> Self {
+        if bytes.len() > EXACT {
+            return Self::AsItCame(Box::new(bytes));
+        }
+        let bytes = Vec::from(bytes);
+        Self::Exact(if bytes.capacity() > bytes.len() { bytes.as_slice().into() } else { bytes.into() })
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Exact(bytes) => bytes,
+            Self::AsItCame(bytes) => bytes,
+        }
+    }
+}
+
+impl<M> AsRef<[u8]> for BodyOf<M> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.body.as_ref()
+    }
+}
+
+impl<M: Meta> Object<M> {
+    /// Bytes that it occupies in memory, with the index's share.
+    pub fn weight(&self) -> u32 {
+        let bytes = self.body_len() + self.meta.weight() + self.scope.weight() + ENTRY_BYTES;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+}
+
+/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
+const ENTRY_BYTES: usize = 512;
+
+/// The length up to which a body is small, in bytes.
+const EXACT: usize = 64 << 10;
+
+#[cfg(test)]
+mod testing {
+    use super::{Bytes, Meta};
+
+    impl Meta for () {
+        fn encode(&self, _: &mut Vec<u8>) -> bool {
+            true
+        }
+
+        fn decode(bytes: &Bytes) -> Option<Self> {
+            bytes.is_empty().then_some(())
+        }
+
+        fn weight(&self) -> usize {
+            0
+        }
+    }
+
+    impl Meta for u64 {
+        fn encode(&self, out: &mut Vec<u8>) -> bool {
+            out.extend_from_slice(&self.to_le_bytes());
+            true
+        }
+
+        fn decode(bytes: &Bytes) -> Option<Self> {
+            Some(Self::from_le_bytes(bytes.as_ref().try_into().ok()?))
+        }
+
+        fn weight(&self) -> usize {
+            0
+        }
     }
 }

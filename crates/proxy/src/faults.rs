@@ -14,7 +14,6 @@ impl Faults {
     }
 
     /// Something broke: what, why, and what to do. Told once, however often it is reported.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the disk tier is the first to report any"))]
     pub(crate) fn report(&self, fault: String) {
         self.0.send_if_modified(|faults| {
             if faults.len() >= MAX_FAULTS || faults.contains(&fault) {

@@ -3,9 +3,16 @@
 //! A fill learns from the response's head whether it can be shared. If so it streams to all and ends in the store; if
 //! not, the response goes to the one who began it and the others are released at once.
 
+mod budget;
 mod buffer;
 mod fetch;
+mod outcome;
+mod pour;
+mod reader;
+mod resume;
 mod table;
+mod wakers;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +27,23 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::buffer::FillReader;
-pub(crate) use self::buffer::{Charge, FillBudget};
+pub(crate) use self::budget::{Charge, FillBudget};
 use self::fetch::Fetch;
+pub(crate) use self::outcome::Outcome as FillOutcome;
+use self::reader::FillReader;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
 use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
-use crate::stored::{Stored, StoredParts, StoredResponse};
+use crate::slices::Asking;
+use crate::stored::{StoredHead, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
-pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+pub(crate) type StaleObject = (CachedObject, StoredHead);
 
 /// What is stored that a fetch can build on.
 #[derive(Debug, Clone)]
@@ -73,8 +83,12 @@ impl Node {
         report: Report,
     ) -> Reply {
         let hearer = self.hearer(target, &request);
-        for _ in 0..MAX_GENERATIONS {
-            match self.enter_fill(target, &request, key) {
+        let patience = Instant::now() + MAX_WAIT;
+        for generation in 0..MAX_GENERATIONS {
+            let looked_up = (generation == 0).then_some(&basis);
+            match self.enter_fill(target, &request, key, looked_up) {
+                // Whoever fetched it until now has stored it since the look-up.
+                Entered::Needless => return Box::pin(self.respond(*target, request)).await,
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
@@ -96,7 +110,10 @@ impl Node {
                     if target.route.rule.early_hints {
                         fill.audience.join(hearer);
                     }
-                    let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
+                    let waiting = self.fills.counts.wait();
+                    let answered = tokio::time::timeout_at(patience, fill.answered()).await;
+                    drop(waiting);
+                    let Ok(phase) = answered else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };
                     if let Phase::Released(reason) = phase {
@@ -116,9 +133,28 @@ impl Node {
         self.pass(target, request, report.with_cause("fill-superseded")).await
     }
 
-    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
-    fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), || Fill::new(self, target, request))
+    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other. None is begun
+    /// if something else is stored now than the look-up found.
+    fn enter_fill(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        key: CacheKey,
+        looked_up: Option<&Basis>,
+    ) -> Entered {
+        let begin = || {
+            let superseded = looked_up.is_some_and(|found| self.supersedes(key, found));
+            (!superseded).then(|| Fill::new(self, target, request))
+        };
+        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), begin)
+    }
+
+    /// Is there a whole response now that was not there when this was looked up?
+    fn supersedes(&self, key: CacheKey, found: &Basis) -> bool {
+        self.store.get(key.0).is_some_and(|object| {
+            let known = found.stale().is_some_and(|(stale, _)| Arc::ptr_eq(stale, &object));
+            !known && self.is_whole(&object) && self.marks.standing_of(&object) == Standing::Live
+        })
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
@@ -131,27 +167,32 @@ impl Node {
         head.meta.usable_on_error(&RequestDirectives::parse(request), now(), since)
     }
 
+    /// The same for one request: all that its answer needs has to be here.
+    fn stands_in(&self, request: &Request<Body>, stale: &StaleObject) -> bool {
+        self.bridges_error(request.headers(), stale) && self.holds(request, &stale.0)
+    }
+
     /// Renews a stale response behind the back of the client that was given it (RFC 5861 §3), once.
     pub(crate) fn revalidate_behind(
         self: &Arc<Self>,
         target: &Target<'_>,
         request: &Request<Body>,
         key: CacheKey,
-        (object, head): (&CachedObject, &Arc<StoredResponse>),
+        (object, head): (&CachedObject, StoredHead),
     ) {
         if self.fills.contains(key.0) {
             return;
         }
-        let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
+        let stale = Basis::Stale((Arc::clone(object), head));
+        let entered = self.enter_fill(target, request, key, Some(&stale));
         if let Entered::Leader(ticket) = entered {
-            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }
 
     /// What a fill's phase gives to one who waits for it; `None` where it has to look again.
     fn share(
-        &self,
+        self: &Arc<Self>,
         target: &Target<'_>,
         request: &Request<Body>,
         fill: &Fill,
@@ -165,23 +206,24 @@ impl Node {
             Phase::Refreshed(object) => {
                 self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
-            Phase::Failed(error) => Some(self.answer_failure(request, error, stale, report.clone(), fill.begun_at)),
+            Phase::Failed(error) => Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun_at)),
         }
     }
 
     /// The answer where no usable response came: the stale one, if it may stand in (RFC 5861 §4), else an error.
     pub(crate) fn answer_failure(
-        &self,
+        self: &Arc<Self>,
+        target: &Target<'_>,
         request: &Request<Body>,
         error: &HopError,
         stale: Option<&StaleObject>,
         report: Report,
         as_of: Seq,
     ) -> Reply {
-        let Some((object, head)) = stale.filter(|stale| self.bridges_error(request.headers(), stale)) else {
+        let Some((object, head)) = stale.filter(|stale| self.stands_in(request, stale)) else {
             return self.failed(error, report, as_of);
         };
-        let reply = self.stale(request, object, head, StaleReason::Error, now());
+        let reply = self.stale(target, request, object, head, StaleReason::Error, now());
         // RFC 9211 §2.1: no hit, for the request went on.
         let report = report.with_cause(StaleReason::Error.as_str()).with_ttl(reply.report.ttl);
         let report = if error.is_origins() { report.fwd_status(error.status) } else { report };
@@ -208,18 +250,19 @@ impl Node {
 
     /// The answer of a response that was just confirmed.
     pub(crate) fn share_renewed(
-        &self,
+        self: &Arc<Self>,
         target: &Target<'_>,
         request: &Request<Body>,
         object: &CachedObject,
         report: Report,
     ) -> Option<Reply> {
-        let Stored::Response(head) = object.meta() else { return None };
+        let head = object.meta().response()?;
         let live = self.marks.standing_of(object) == Standing::Live;
         if !live || !head.selected_by(request.headers(), &target.route.rule.languages) {
             return None;
         }
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now());
+        let source = self.source_of(object, || Asking::of(self, target, request));
+        let response = answer::from_stored(request, head, source, now());
         Some(Reply::from_cache(response, report.stored(&head.meta), object.as_of()))
     }
 }
@@ -238,7 +281,7 @@ impl Basis {
             Self::Nothing => true,
             Self::Stale((object, _)) => node.marks.standing_of(object) != Standing::Hard,
             Self::Parts(object, stored) => {
-                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers).is_some();
+                let extensible = stored.parts.prefix().is_some() && strong_etag(&stored.head.headers()).is_some();
                 extensible && node.marks.standing_of(object) == Standing::Live
             }
         };
@@ -281,7 +324,7 @@ pub(crate) fn filling_head(request: &Request<Body>) -> Head {
 
 const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// How long a request waits for someone else's fetch before it makes its own.
+/// How long a request waits for the heads of others' fetches before it makes its own.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// How many fills one request may find outdated (purged, another variant) before it makes its own way.

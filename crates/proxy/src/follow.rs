@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_control::{Control, NodeHandle};
+use holm_control::{Control, NodeHandle, StoreError};
 use holm_model::ids::{ReleaseNumber, Seq, SiteName};
 use holm_model::manifest::OriginSpec;
 use holm_model::release::Release;
 use holm_telemetry::{Telemetry, names};
 use holm_transport::client::TlsConfig;
 use holm_upstream::{Fetch, OnFetch, Pool};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::handler::{Handler, HandlerLoader};
@@ -25,6 +25,8 @@ pub struct Follower {
     handle: Arc<NodeHandle>,
     pools: PoolMaker,
     handlers: Option<Arc<dyn HandlerLoader>>,
+    /// There are so many marks that the next sweep should not wait.
+    sweep_now: Notify,
 }
 
 /// Makes the pools of a site's origins.
@@ -49,16 +51,20 @@ impl Follower {
         pools: PoolMaker,
         handlers: Option<Arc<dyn HandlerLoader>>,
     ) -> Arc<Self> {
-        Arc::new(Self { node, control, handle: Arc::new(handle), pools, handlers })
+        Arc::new(Self { node, control, handle: Arc::new(handle), pools, handlers, sweep_now: Notify::new() })
     }
 
-    /// Takes over what is active now, then follows on the current runtime until the returned tasks are dropped.
+    /// Takes over what is active now and applies the purges that the node has missed, then follows on the current runtime
+    /// until the returned tasks are dropped.
     pub async fn start(self: Arc<Self>) -> JoinSet<()> {
         let head = self.control.head();
         let mut active = self.control.active();
-        // The cache is empty: it holds nothing that is older than the log as it stands.
-        let applied = *head.borrow();
-        self.node.follow(self.control.log_id(), applied);
+        let last = *head.borrow();
+        let mut applied = self.begin().await;
+        // What was purged while the node was away must not be served before that is known here.
+        while applied < last {
+            applied = self.read_on(applied).await;
+        }
         self.handle.applied(applied);
         let now = active.borrow_and_update().clone();
         self.take_over(&now).await;
@@ -79,24 +85,44 @@ impl Follower {
 
     async fn follow_purges(self: Arc<Self>, mut head: watch::Receiver<Seq>, mut applied: Seq) {
         loop {
-            let control = Arc::clone(&self.control);
-            let read = tokio::task::spawn_blocking(move || control.purges_after(applied, BATCH)).await;
-            let entries = match read {
-                Ok(Ok(entries)) => entries,
-                failed => {
-                    tracing::error!(?failed, "the purge log can't be read; trying again");
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-            };
-            for entry in &entries {
-                self.node.apply(entry);
-                applied = entry.seq;
+            let next = self.read_on(applied).await;
+            self.handle.applied(next);
+            if self.node.marks_press() {
+                self.sweep_now.notify_one();
             }
-            self.handle.applied(applied);
-            if entries.is_empty() && head.wait_for(|seq| *seq > applied).await.is_err() {
+            if next == applied && head.wait_for(|seq| *seq > applied).await.is_err() {
                 return;
             }
+            applied = next;
+        }
+    }
+
+    /// Begins to follow the log, and gives where from.
+    async fn begin(&self) -> Seq {
+        let oldest = self.read(|control| control.oldest_seq()).await;
+        self.node.follow(self.control.log_id(), self.control.last_seq(), oldest)
+    }
+
+    /// Applies the entries that follow `applied`, if there are any, and gives where the node is then.
+    async fn read_on(&self, applied: Seq) -> Seq {
+        let entries = self.read(move |control| control.purges_after(applied, BATCH)).await;
+        match entries.first() {
+            // The log was trimmed meanwhile: what it said there is lost.
+            Some(first) if first.seq > applied.next() => self.begin().await,
+            _ => self.node.apply(&entries),
+        }
+    }
+
+    /// Reads the control plane's store until that succeeds.
+    async fn read<T: Send + 'static>(&self, read: impl Fn(&Control) -> Result<T, StoreError> + Copy + Send + 'static) -> T {
+        loop {
+            let control = Arc::clone(&self.control);
+            match tokio::task::spawn_blocking(move || read(&control)).await {
+                Ok(Ok(found)) => return found,
+                Ok(Err(error)) => tracing::error!(%error, "the purge log can't be read; trying again"),
+                Err(error) => tracing::error!(%error, "the purge log can't be read; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 
@@ -116,7 +142,10 @@ impl Follower {
     async fn sweep(self: Arc<Self>) {
         let mut tick = tokio::time::interval(SWEEP);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.sweep_now.notified() => {}
+            }
             let node = Arc::clone(&self.node);
             let _ = tokio::task::spawn_blocking(move || node.sweep()).await;
         }

@@ -7,11 +7,13 @@ use holm_cache_policy::{CacheKey, HeadUpdate, head_update, write_validators};
 use holm_transport::body::Body;
 use http::{Method, Request, StatusCode};
 
-use crate::answer::{self, Source};
+use crate::answer;
 use crate::fill::{StaleObject, can_be_confirmed, filling_head};
 use crate::hop::{Answer, HopError};
 use crate::node::{Node, Reply, Target, now};
 use crate::report::Report;
+use crate::slices::Asking;
+use crate::stored::Stored;
 use crate::storing::{Renewed, Storing};
 
 impl Node {
@@ -30,30 +32,33 @@ impl Node {
         head.method = Method::HEAD;
         let confirmable = can_be_confirmed(&stale.1);
         if confirmable {
-            write_validators(&mut head.headers, &stale.1.headers);
+            write_validators(&mut head.headers, &stale.1.headers());
         }
         let mut asking = head.into_request();
         let alone = self.hear_alone(target, &mut asking);
         let (as_of, requested) = (way.as_of, now());
         let answer = match self.hop_for(target.content).send(asking, way).await {
             Ok(answer) => alone.end(answer),
-            Err(error) => return self.answer_failure(&request, &error, Some(&stale), report, as_of),
+            Err(error) => return self.answer_failure(target, &request, &error, Some(&stale), report, as_of),
         };
         let times = answer.times(requested, now());
         let Answer { response, as_of, bridged, .. } = answer;
         if let Some(error) = bridged.filter(|_| self.bridges_error(request.headers(), &stale)) {
-            return self.answer_failure(&request, &error, Some(&stale), report, as_of);
+            return self.answer_failure(target, &request, &error, Some(&stale), report, as_of);
         }
         let status = response.status();
         if status.is_server_error() && self.bridges_error(request.headers(), &stale) {
             let error = HopError::of_origin(status);
-            return self.answer_failure(&request, &error, Some(&stale), report, as_of);
+            return self.answer_failure(target, &request, &error, Some(&stale), report, as_of);
         }
-        let length = stale.0.body().len() as u64;
+        let length = match stale.0.meta() {
+            Stored::Sliced(sliced) => sliced.length,
+            _ => stale.0.body().len() as u64,
+        };
         let updates = match status {
             StatusCode::NOT_MODIFIED => confirmable,
             StatusCode::OK => {
-                confirmable && head_update(&stale.1.headers, length, response.headers()) == HeadUpdate::Update
+                confirmable && head_update(&stale.1.headers(), length, response.headers()) == HeadUpdate::Update
             }
             _ => false,
         };
@@ -66,14 +71,14 @@ impl Node {
                     }
                 }
                 Renewed::Private(head, reason) => {
-                    let source = Source::Whole(stale.0.body().clone());
+                    let source = self.source_of(&stale.0, || Asking::of(self, target, &request));
                     let response = answer::from_stored(&request, &head, source, now());
                     return Reply::new(response, report.with_cause(reason.as_str()), as_of);
                 }
             }
         } else if status == StatusCode::OK {
             // It is another representation than the stored one.
-            self.memory.remove(key.0);
+            self.store.remove(key.0);
         }
         if status == StatusCode::NOT_MODIFIED {
             // To a condition of ours: what it confirmed is gone.

@@ -142,9 +142,9 @@ impl Node {
     }
 
     fn recall_hints(&self, primary: CacheKey) -> Option<HeaderMap> {
-        let object = self.memory.get(Aside::Hints.of(primary))?;
+        let object = self.store.get(Aside::Hints.of(primary))?;
         match object.meta() {
-            Stored::EarlyHints(hints) if self.marks.standing_of(&object) == Standing::Live => Some(hints.clone()),
+            Stored::EarlyHints(hints) if self.marks.standing_of(&object) == Standing::Live => Some(hints.to_map()),
             _ => None,
         }
     }

@@ -64,8 +64,8 @@ impl Node {
         self.underway.count(key) > usize::from(posted)
             || self.traces.has(key)
             || self.traces.has(path_key(&target.key_input(request)))
-            || self.memory.contains(key.0)
-            || self.memory.contains(Aside::Parts.of(key))
+            || self.store.contains(key.0)
+            || self.store.contains(Aside::Parts.of(key))
     }
 }
 

@@ -18,13 +18,13 @@ type Store = Box<dyn FnOnce(&[Bytes]) + Send>;
 /// client that leaves, or a body that breaks off or grows too large, leaves nothing.
 pub(crate) fn collected(node: &Arc<Node>, body: Body, store: impl FnOnce(&[Bytes]) + Send + 'static) -> Body {
     let expected = body.exact_len();
-    if expected.is_some_and(|length| length > node.max_object) {
+    if expected.is_some_and(|length| length > node.max_held) {
         return body;
     }
     let collecting = Collecting {
         chunks: Vec::new(),
         charge: Charge::new(&node.budget),
-        limit: node.max_object,
+        limit: node.max_held,
         expected,
         store: Box::new(store),
     };

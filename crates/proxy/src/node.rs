@@ -2,26 +2,27 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
-use holm_cache_store::{Marks, Memory, Object};
+use holm_cache_store::{DiskStats, Followed, Marks, Object, Store, StoreError, StoreStats};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
-use holm_model::manifest::KeyRule;
+use holm_model::manifest::{DiskAdmission, KeyRule};
 use holm_model::purge::PurgeEntry;
 use holm_model::units::{ByteSize, Timestamp};
 use holm_telemetry::{Registry, Throttle, names};
 use holm_transport::body::Body;
 use holm_upstream::ShieldClient;
-use http::header::{AGE, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Response};
+use http::header::{AGE, HeaderName};
+use http::{Request, Response};
 use tokio::sync::watch;
 
 use crate::address::Authority;
 use crate::faults::Faults;
 use crate::files::FileHop;
-use crate::fill::{FillBudget, FillTable};
+use crate::fill::{FillBudget, FillOutcome, FillTable};
 use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
@@ -29,7 +30,8 @@ use crate::origin_hop::OriginHop;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
-use crate::store_config::{StoreConfig, StoreError};
+use crate::slices::SliceTable;
+use crate::store_config::StoreConfig;
 use crate::stored::{Aside, Stored};
 use crate::traces::Traces;
 use crate::underway::Underway;
@@ -41,7 +43,7 @@ pub(crate) type CachedObject = Arc<Object<Stored>>;
 pub struct Node {
     pub(crate) role: Role,
     pub(crate) sites: SiteTable,
-    pub(crate) memory: Memory<Stored>,
+    pub(crate) store: Store<Stored>,
     pub(crate) marks: Arc<Marks>,
     /// What the marks have applied, for those who wait for it.
     pub(crate) applied: watch::Sender<Seq>,
@@ -50,6 +52,8 @@ pub struct Node {
     pub(crate) traces: Traces,
     /// The fetches that may store something.
     pub(crate) underway: Arc<Underway>,
+    /// The slices that are being fetched.
+    pub(crate) slices: Arc<SliceTable>,
     pub(crate) budget: Arc<FillBudget>,
     /// For routes with an origin.
     pub(crate) hop: Arc<dyn NextHop>,
@@ -57,6 +61,10 @@ pub struct Node {
     pub(crate) files: Arc<dyn NextHop>,
     /// The largest body that is stored, in bytes.
     pub(crate) max_object: u64,
+    /// The largest body that is held in memory as a whole, in bytes.
+    pub(crate) max_held: u64,
+    /// Is there a place that slices are spilled to while a body arrives?
+    spills: AtomicBool,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// What of it is broken.
@@ -131,27 +139,33 @@ impl Node {
         hop: Arc<dyn NextHop>,
         control: &Arc<Control>,
     ) -> Result<Arc<Self>, StoreError> {
-        // The store's disk tier and its journal are opened here.
-        if let Some(place) = config.disk.first() {
-            return Err(StoreError::NoDisk(place.path.clone()));
-        }
         let fills = config.memory.get() / FILL_SHARE;
-        let memory = Memory::new(ByteSize::bytes(config.memory.get() - fills));
+        let faults = Faults::new();
+        let store = config.open(ByteSize::bytes(config.memory.get() - fills), &faults)?;
+        let max_held = store.max_in_memory().min(fills);
+        let traces = Traces::new();
+        if !store.is_empty() {
+            // Of what was stored before the restart nobody remembers the traces.
+            traces.leave_all();
+        }
         Ok(Arc::new(Self {
             role,
             sites: SiteTable::default(),
-            max_object: memory.max_object().min(fills),
-            memory,
-            marks: Marks::new(),
+            max_object: if store.has_disk() { store.max_on_disk() } else { max_held },
+            max_held,
+            marks: Arc::clone(store.marks()),
+            spills: AtomicBool::new(store.has_disk()),
+            store,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
-            traces: Traces::new(),
+            traces,
             underway: Underway::new(),
+            slices: SliceTable::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
             failures: Throttle::new(FAILURES_LOGGED),
-            faults: Faults::new(),
+            faults,
             no_route: "".into(),
         }))
     }
@@ -165,16 +179,32 @@ impl Node {
     /// Sets the node's gauges.
     pub fn collect(&self, name: &NodeName, registry: &Registry) {
         let (node, tier) = (("node", name.as_str()), ("tier", self.role.as_str()));
+        let StoreStats { memory: stats, disk } = self.store.stats();
         let memory = [node, tier, ("store", "memory")];
-        let stats = self.memory.stats();
         registry.set(names::CACHE_OBJECTS, &memory, float(stats.objects));
         registry.set(names::CACHE_BYTES, &memory, float(stats.bytes));
-        registry.set(
-            names::CACHE_EVICTIONS,
-            &[memory.as_slice(), &[("reason", "size")]].concat(),
-            float(stats.evicted),
-        );
+        let evicted = [node, tier, ("store", "memory"), ("reason", "size")];
+        registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.evicted));
+        if let Some(stats) = &disk {
+            collect_disk([node, tier], stats, registry);
+        }
+        registry.set(names::FILL_BYTES, &[node, tier], float(self.budget.used()));
+        registry.set(names::FILL_WAITERS, &[node, tier], float(self.fills.counts.waiters()));
+        for outcome in FillOutcome::ALL {
+            let ended = float(self.fills.counts.ended(outcome));
+            registry.set(names::FILLS, &[node, tier, ("outcome", outcome.as_str())], ended);
+        }
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
+    }
+
+    /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
+    pub fn close(&self) {
+        self.store.close();
+    }
+
+    /// Is there a place that slices are spilled to while a body arrives? Without one, they stay in memory until its end.
+    pub(crate) fn spills(&self) -> bool {
+        self.spills.load(Ordering::Relaxed)
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?
@@ -186,25 +216,38 @@ impl Node {
         tokio::time::timeout(limit, applied.wait_for(|applied| *applied >= seq)).await.is_ok_and(|found| found.is_ok())
     }
 
-    /// Begins to follow a purge log whose entries up to `applied` concern nothing that is held here.
-    pub(crate) fn follow(&self, log: LogId, applied: Seq) {
-        if self.marks.follow(log, applied) {
-            self.memory.clear();
-        }
-        self.applied.send_replace(self.marks.applied());
+    /// Begins to follow a purge log that now holds the entries from `oldest` to `head`, and gives the one after which the
+    /// next is to be applied.
+    pub(crate) fn follow(&self, log: LogId, head: Seq, oldest: Seq) -> Seq {
+        let from = match self.marks.follow(log, head, oldest) {
+            Followed::From(seq) => seq,
+            Followed::Anew(seq) => {
+                self.store.clear();
+                seq
+            }
+        };
+        self.applied.send_replace(from);
+        from
     }
 
     /// Frees what purges have rejected. Takes time in proportion to what is held.
     pub(crate) fn sweep(&self) {
         if !self.marks.is_empty() {
-            self.memory.sweep(&self.marks);
+            self.store.sweep();
         }
     }
 
-    /// Applies a purge; look-ups see it once this returns.
-    pub(crate) fn apply(&self, entry: &PurgeEntry) {
-        self.marks.apply(entry);
-        self.applied.send_replace(self.marks.applied());
+    /// Should a sweep not wait for its time?
+    pub(crate) fn marks_press(&self) -> bool {
+        self.marks.presses()
+    }
+
+    /// Applies the next purges, in their order, and gives what is applied then; look-ups see them once this returns.
+    pub(crate) fn apply(&self, entries: &[PurgeEntry]) -> Seq {
+        self.marks.apply_all(entries);
+        let applied = self.marks.applied();
+        self.applied.send_replace(applied);
+        applied
     }
 
     pub(crate) fn hop_for(&self, content: &Content) -> &Arc<dyn NextHop> {
@@ -220,16 +263,32 @@ impl Node {
     }
 }
 
+fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {
+    let [node, tier] = labels;
+    let disk = [node, tier, ("store", "disk")];
+    registry.set(names::CACHE_OBJECTS, &disk, float(stats.objects));
+    registry.set(names::CACHE_BYTES, &disk, float(stats.bytes));
+    let evicted = [node, tier, ("store", "disk"), ("reason", "reclaimed")];
+    registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.reclaimed));
+    registry.set(names::DISK_CAPACITY, &labels, float(stats.capacity));
+    registry.set(names::DISK_INDEX_BYTES, &labels, float(stats.index_bytes));
+    registry.set(names::DISK_WRITTEN, &labels, float(stats.written));
+    registry.set(names::DISK_REINSERTED, &labels, float(stats.reinserted));
+    registry.set(names::DISK_REFUSED, &labels, float(stats.refused));
+    registry.set(names::DISK_READ_ERRORS, &labels, float(stats.read_errors));
+    for place in &stats.places {
+        let path = place.path.display().to_string();
+        registry.set(names::DISK_HEALTHY, &[node, tier, ("path", &path)], f64::from(u8::from(place.healthy)));
+    }
+}
+
 impl Role {
-    /// Makes places in stored headers for the fields that each answer has values of its own for: the copy that an answer
-    /// is made of then has room for them, and need not grow.
-    pub(crate) fn reserve(self, headers: &mut HeaderMap) {
-        let own = match self {
-            Self::Edge => CACHE_STATUS,
-            Self::Shield => internal::AS_OF,
-        };
-        headers.insert(AGE, HeaderValue::from_static("0"));
-        headers.insert(own, HeaderValue::from_static("0"));
+    /// The fields that each answer has values of its own for.
+    pub(crate) const fn answers_own(self) -> [HeaderName; 2] {
+        match self {
+            Self::Edge => [AGE, CACHE_STATUS],
+            Self::Shield => [AGE, internal::AS_OF],
+        }
     }
 
     /// The label of `tier` in metrics.
@@ -290,6 +349,11 @@ impl Target<'_> {
     pub(crate) fn key_input<'a, B>(&'a self, request: &'a Request<B>) -> KeyInput<'a> {
         let input = key_input(self.key_site(), self.scheme, self.authority, request, &self.route.rule.key);
         KeyInput { content: self.content_digest, ..input }
+    }
+
+    /// What of the responses goes to disk.
+    pub(crate) fn admission(&self) -> DiskAdmission {
+        self.route.rule.disk
     }
 
     /// The target of a request whose response may be stored. What hosts share is fetched in the name of one of them: the

@@ -25,30 +25,53 @@ pub(crate) fn before(pieces: impl IntoIterator<Item = Bytes>, rest: Body) -> Bod
     Body::stream(Before { pieces: pieces.into_iter().collect(), rest })
 }
 
+/// A piece of a body that is made of another one's bytes.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    /// Bytes of its own.
+    Held(Bytes),
+    /// These bytes of the other one.
+    Of(ByteRange),
+}
+
+impl Piece {
+    /// Its bytes, where the other body is this one.
+    pub(crate) fn of(self, whole: &Bytes) -> Bytes {
+        match self {
+            Self::Held(bytes) => bytes,
+            Self::Of(range) => slice(whole, range),
+        }
+    }
+
+    /// How many bytes it has.
+    pub(crate) const fn length(&self) -> u64 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u64,
+            Self::Of(range) => range.len(),
+        }
+    }
+}
+
 /// `multipart/byteranges` (RFC 9110 §14.6): several ranges of one body.
 pub(crate) struct Multipart {
     pub(crate) content_type: HeaderValue,
-    pub(crate) length: u64,
-    pub(crate) body: Body,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 impl Multipart {
-    /// The parts of `whole` that these ranges name, each under the media type of the whole.
-    pub(crate) fn new(whole: &Bytes, ranges: &[ByteRange], media_type: Option<&HeaderValue>) -> Self {
+    /// The parts of a body of this length that these ranges name, each under the media type of the whole.
+    pub(crate) fn new(complete: u64, ranges: &[ByteRange], media_type: Option<&HeaderValue>) -> Self {
         // No body can have been made to hold it.
         let boundary = format!("{:016x}{:016x}", random(), random());
         let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
         for range in ranges {
-            pieces.push(part_head(&boundary, *range, whole.len(), media_type));
-            pieces.push(slice(whole, *range));
+            pieces.push(Piece::Held(part_head(&boundary, *range, complete, media_type)));
+            pieces.push(Piece::Of(*range));
         }
-        pieces.push(format!("\r\n--{boundary}--\r\n").into());
+        pieces.push(Piece::Held(format!("\r\n--{boundary}--\r\n").into()));
         let content_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"));
-        Self {
-            content_type: content_type.unwrap_or(HeaderValue::from_static("multipart/byteranges")),
-            length: pieces.iter().map(|piece| piece.len() as u64).sum(),
-            body: body_of(pieces),
-        }
+        let content_type = content_type.unwrap_or(HeaderValue::from_static("multipart/byteranges"));
+        Self { content_type, pieces }
     }
 }
 
@@ -58,7 +81,7 @@ pub(crate) fn slice(whole: &Bytes, range: ByteRange) -> Bytes {
     whole.slice(place(range.first)..place(range.last.saturating_add(1)))
 }
 
-fn part_head(boundary: &str, range: ByteRange, length: usize, media_type: Option<&HeaderValue>) -> Bytes {
+fn part_head(boundary: &str, range: ByteRange, length: u64, media_type: Option<&HeaderValue>) -> Bytes {
     let mut head = format!("\r\n--{boundary}\r\n").into_bytes();
     if let Some(media_type) = media_type {
         head.extend_from_slice(b"content-type: ");
@@ -69,7 +92,8 @@ fn part_head(boundary: &str, range: ByteRange, length: usize, media_type: Option
     head.into()
 }
 
-fn random() -> u64 {
+/// A number that no one guesses, and that does not come again after a restart either.
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
@@ -132,12 +156,14 @@ mod tests {
     async fn rfc9110_14_6_several_ranges() {
         let whole = Bytes::from_static(b"0123456789");
         let ranges = [ByteRange { first: 0, last: 1 }, ByteRange { first: 8, last: 9 }];
-        let multipart = Multipart::new(&whole, &ranges, Some(&HeaderValue::from_static("text/plain")));
+        let multipart = Multipart::new(10, &ranges, Some(&HeaderValue::from_static("text/plain")));
         let named = multipart.content_type.to_str().expect("text");
         let boundary = named.strip_prefix("multipart/byteranges; boundary=").expect("a boundary");
-        assert_eq!(multipart.body.exact_len(), Some(multipart.length));
-        let body = multipart.body.collect(1000).await.expect("bytes");
-        assert_eq!(body.len() as u64, multipart.length);
+        let length = multipart.pieces.iter().map(Piece::length).sum();
+        let body = body_of(multipart.pieces.iter().map(|piece| piece.clone().of(&whole)));
+        assert_eq!(body.exact_len(), Some(length));
+        let body = body.collect(1000).await.expect("bytes");
+        assert_eq!(body.len() as u64, length);
         let expected = format!(
             "\r\n--{boundary}\r\ncontent-type: text/plain\r\ncontent-range: bytes 0-1/10\r\n\r\n01\
              \r\n--{boundary}\r\ncontent-type: text/plain\r\ncontent-range: bytes 8-9/10\r\n\r\n89\r\n--{boundary}--\r\n"

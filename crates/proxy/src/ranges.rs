@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holm_cache_policy::NoStoreReason;
+use holm_cache_policy::{ContentRange, NoStoreReason};
 use holm_transport::body::Body;
 use http::{Request, Response, StatusCode};
 
@@ -11,6 +11,7 @@ use crate::hop::Answer;
 use crate::keep;
 use crate::node::{Node, Reply, Target, now};
 use crate::report::Report;
+use crate::slices::{SLICE_BYTES, covered, leaving_slices};
 use crate::storing::{Received, Storing, join};
 
 impl Node {
@@ -47,6 +48,18 @@ impl Node {
             }
         };
         let report = report.stored(&storable.head.meta);
+        let large = ContentRange::parse(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
+        if let Some(ContentRange { bytes, complete: Some(length) }) = large
+            && length > SLICE_BYTES
+            && let Some(nonce) = storing.store_sliced_part(&storable, length)
+        {
+            let (first, end) = covered(bytes, length);
+            // What holds no slice is small: it is kept as it is, for whoever asks for it again.
+            if first < end {
+                let body = leaving_slices(self, body, (storing, storable), (nonce, bytes.first, length));
+                return Reply::new(Response::from_parts(parts, body), report, as_of);
+            }
+        }
         let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
         let store = move |chunks: &[Bytes]| match &part {
             Some(fields) => storing.store_part(storable, fields, join(chunks)),

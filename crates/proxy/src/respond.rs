@@ -17,7 +17,9 @@ use crate::lookup::Found;
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::query::read_content;
 use crate::report::Report;
-use crate::stored::{StoredParts, StoredResponse};
+use crate::slices::{Asking, FoundSliced};
+use crate::storing::shadow;
+use crate::stored::{Stored, StoredParts, StoredResponse};
 
 impl Node {
     /// Answers a request from the cache, or from the next hop through the cache where that may be. Whatever a hit does not
@@ -36,13 +38,25 @@ impl Node {
         let directives = RequestDirectives::parse(request.headers());
         // Read before the look-up: a fresh hit is good for what was applied by then (architecture.md, "Purge").
         let applied = self.marks.applied();
-        match self.look_up(&target, &request, now) {
+        let found = match self.look_up(&target, &request, now) {
+            Ok(found) => found,
+            Err(unread) => {
+                let asked = shadow(&request);
+                Box::pin(self.look_up_reading(unread, &target, &asked, now)).await
+            }
+        };
+        match found {
             Found::Response { key, object, head, soft_since } => {
+                if let Stored::Sliced(sliced) = object.meta() {
+                    let verdict = head.meta.verdict(&directives, now, soft_since);
+                    let found = FoundSliced { key, object: &object, head: &head, sliced, verdict };
+                    return Box::pin(self.respond_sliced(&target, request, found, &directives, (applied, now))).await;
+                }
                 match head.meta.verdict(&directives, now, soft_since) {
                     Verdict::Serve => self.hit(&request, &object, &head, applied, now),
                     Verdict::ServeStale(reason) => {
-                        self.revalidate_behind(&target, &request, key, (&object, &head));
-                        self.stale(&request, &object, &head, reason, now)
+                        self.revalidate_behind(&target, &request, key, (&object, head.clone()));
+                        self.stale(&target, &request, &object, &head, reason, now)
                     }
                     Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
                     Verdict::Revalidate(reason) => {
@@ -84,15 +98,15 @@ impl Node {
         &self,
         request: &Request<Body>,
         object: &CachedObject,
-        head: &Arc<StoredResponse>,
+        head: &StoredResponse,
         as_of: Seq,
         now: Timestamp,
     ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
+        let response = answer::from_stored(request, head, Source::Whole(object.body()), now);
         Reply::from_cache(response, Report::hit(&head.meta, now), as_of)
     }
 
-    fn hit_parts(
+    pub(crate) fn hit_parts(
         &self,
         request: &Request<Body>,
         stored: &Arc<StoredParts>,
@@ -105,21 +119,23 @@ impl Node {
     }
 
     pub(crate) fn stale(
-        &self,
+        self: &Arc<Self>,
+        target: &Target<'_>,
         request: &Request<Body>,
         object: &CachedObject,
-        head: &Arc<StoredResponse>,
+        head: &StoredResponse,
         reason: StaleReason,
         now: Timestamp,
     ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
+        let source = self.source_of(object, || Asking::of(self, target, request));
+        let response = answer::from_stored(request, head, source, now);
         let report = Report::stale_hit(&head.meta, now, reason.as_str());
         // A stale answer must not wash a soft purge away at the tier before us.
         Reply::from_cache(response, report, object.as_of())
     }
 
     /// A miss: shared where the request allows it, else for this client alone.
-    async fn miss(
+    pub(crate) async fn miss(
         self: &Arc<Self>,
         target: &Target<'_>,
         request: Request<Body>,
@@ -146,7 +162,7 @@ impl Node {
     }
 
     /// RFC 9111 §5.2.1.7.
-    fn not_cached(&self, reason: &'static str) -> Reply {
+    pub(crate) fn not_cached(&self, reason: &'static str) -> Reply {
         let response = answer::error(StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
         let report = Report::local(Outcome::Refused, "only-if-cached").with_cause(reason);
         Reply::new(response, report, self.marks.applied())
@@ -174,7 +190,7 @@ pub(crate) fn bypass_reason(rule: &CacheRule, request: &Request<Body>) -> Option
     (headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE)).then_some("precondition")
 }
 
-fn stale_report(reason: StaleReason) -> Report {
+pub(crate) fn stale_report(reason: StaleReason) -> Report {
     let outcome = if reason == StaleReason::Request { Outcome::Request } else { Outcome::Stale };
     Report::forward(outcome, reason.as_str())
 }

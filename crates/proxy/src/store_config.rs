@@ -1,9 +1,14 @@
 //! What a node's store is made of: memory, and places on disk where there are any.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use holm_cache_store::{Marks, Store, StoreAlert, StoreError};
 use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
+
+use crate::faults::Faults;
+use crate::stored::Stored;
 
 /// What a node's store is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +22,20 @@ pub struct StoreConfig {
     pub journal: Option<PathBuf>,
 }
 
-/// Why a node's store can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// This version has no disk tier.
-    #[error("can't keep content in {}: the disk tier is not there yet; leave --disk out", .0.display())]
-    NoDisk(PathBuf),
-}
-
 impl StoreConfig {
     /// Memory alone.
     #[must_use]
     pub const fn memory_only(memory: ByteSize) -> Self {
         Self { memory, disk: Vec::new(), journal: None }
+    }
+
+    /// Opens it: `memory` is what the objects may take of it all. What breaks later is reported to `faults`.
+    pub(crate) fn open(&self, memory: ByteSize, faults: &Faults) -> Result<Store<Stored>, StoreError> {
+        let Some(journal) = self.journal.as_ref().filter(|_| !self.disk.is_empty()) else {
+            return Ok(Store::new(memory, Marks::new()));
+        };
+        let faults = faults.clone();
+        let alert = Arc::new(move |alert: StoreAlert| faults.report(alert.to_string()));
+        Store::open(memory, self.disk.clone(), journal, alert)
     }
 }

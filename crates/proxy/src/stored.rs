@@ -1,19 +1,29 @@
-//! What the cache holds under a key: a response, parts of one, the variants of a URL, or a warning.
+//! What the cache holds under a key: a response, parts or slices of one, the variants of a URL, or a warning.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use holm_cache_policy::{CacheKey, NoVarySearch, Parts, StoredMeta, VarySpec, VaryValues};
+use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta, strong_etag};
 use holm_model::manifest::Languages;
 use holm_model::units::Timestamp;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::fields::Fields;
+use crate::node::CachedObject;
+use crate::slices::Nonce;
 use crate::variants::Variants;
+
+mod codec;
 
 /// The metadata of a stored object.
 #[derive(Debug, Clone)]
 pub(crate) enum Stored {
     /// A response; the object's body is its body.
-    Response(Arc<StoredResponse>),
+    Response(StoredResponse),
+    /// A response whose body is kept in slices, under keys of their own. The object's body is empty.
+    Sliced(Arc<StoredSliced>),
+    /// A slice of a response; the object's body is its bytes.
+    Slice,
     /// Responses of this URL differ by request fields: look again under the variant's key.
     Variants(Arc<Variants>),
     /// Parts of a response.
@@ -23,7 +33,7 @@ pub(crate) enum Stored {
     /// The last response could not be stored: requests do not queue for the next one until then (hit-for-miss).
     Unstorable { until: Timestamp, reason: &'static str },
     /// The fields of the last 103 of this URL, under a key of their own.
-    EarlyHints(HeaderMap),
+    EarlyHints(Fields),
 }
 
 /// What stands beside a response's key, under a key of its own: it is looked for only where the response is not there. A bit
@@ -55,10 +65,22 @@ impl Aside {
 pub(crate) struct StoredResponse {
     pub(crate) status: StatusCode,
     /// End-to-end fields; on the edge, only what a client may see.
-    pub(crate) headers: HeaderMap,
+    pub(crate) fields: Fields,
     pub(crate) meta: StoredMeta,
-    /// What the response varies by and the values that its request had.
-    pub(crate) vary: Option<(VarySpec, VaryValues)>,
+    /// What the response varies by and the values that its request had. Most vary by nothing: it takes little room then.
+    pub(crate) vary: Option<Box<Selected>>,
+}
+
+/// A response whose body is kept in slices.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSliced {
+    pub(crate) head: Arc<StoredResponse>,
+    /// The length of the body, in bytes.
+    pub(crate) length: u64,
+    /// Enters the keys of the slices: all that bear it are of one representation.
+    pub(crate) nonce: Nonce,
+    /// Its own key.
+    pub(crate) key: CacheKey,
 }
 
 /// Parts of a response, under the head of the latest 206 without its `Content-Range`.
@@ -68,9 +90,49 @@ pub(crate) struct StoredParts {
     pub(crate) parts: Parts,
 }
 
+/// The head of a stored response, which stays while this does. An object and its head are one piece of memory.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredHead(CachedObject);
+
+impl StoredHead {
+    /// The head of an object, if that is a response, whole or in slices.
+    pub(crate) fn of(object: &CachedObject) -> Option<Self> {
+        object.meta().response().map(|_| Self(Arc::clone(object)))
+    }
+}
+
+impl Deref for StoredHead {
+    type Target = StoredResponse;
+
+    fn deref(&self) -> &StoredResponse {
+        self.0.meta().response().expect("invariant: it was made of a response")
+    }
+}
+
+impl Stored {
+    /// The response, if this is one, whole or in slices.
+    pub(crate) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Response(head) => Some(head),
+            Self::Sliced(sliced) => Some(&sliced.head),
+            _ => None,
+        }
+    }
+}
+
 impl StoredResponse {
+    /// Its fields as a map: to be made once for each answer.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.fields.to_map()
+    }
+
+    /// The strong validator by which parts of it can be asked for.
+    pub(crate) fn strong_etag(&self) -> Option<HeaderValue> {
+        strong_etag(&self.headers()).cloned()
+    }
+
     /// Was this response chosen by a request that, in what it varies by, is like this one (RFC 9111 §4.1)?
     pub(crate) fn selected_by(&self, request: &HeaderMap, languages: &Languages) -> bool {
-        self.vary.as_ref().is_none_or(|(spec, values)| VaryValues::of(spec, request, languages) == *values)
+        self.vary.as_ref().is_none_or(|vary| vary.selected_by(request, languages))
     }
 }

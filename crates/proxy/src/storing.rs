@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
-    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, VarySpec, VaryValues,
-    cache_groups, extract_tags, may_combine, storable, strip_for_client, updatable,
+    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
+    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
 use http::{HeaderMap, Method, Request, StatusCode, response};
 use tracing::debug;
 
 use crate::address::Authority;
+use crate::fields::Fields;
 use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
 use crate::internal::Scheme;
 use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
-use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+use crate::slices::{Cutter, Nonce, SLICE_BYTES, slice_key};
+use crate::stored::{Aside, Stored, StoredParts, StoredResponse, StoredSliced};
 use crate::underway::Entry;
 use crate::variants::Variants;
 
@@ -46,7 +48,20 @@ pub(crate) struct Storing {
     rule: CacheRule,
 }
 
+/// What of a request, its target and its route outlives them: the right to store is taken from it for each fetch anew.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    asked: Request<()>,
+    place: Place,
+    primary: CacheKey,
+    scope: Scope,
+    rule: CacheRule,
+    /// What the sender of an internal hop had applied.
+    sender_applied: Seq,
+}
+
 /// What of a [`Target`] enters keys, for one who outlives it.
+#[derive(Debug, Clone)]
 struct Place {
     site: String,
     scheme: Scheme,
@@ -63,6 +78,7 @@ pub(crate) enum Renewed {
 }
 
 /// A response that will be stored, before its body is here.
+#[derive(Clone)]
 pub(crate) struct Storable {
     pub(crate) head: Arc<StoredResponse>,
     pub(crate) scope: Scope,
@@ -70,6 +86,12 @@ pub(crate) struct Storable {
     key: CacheKey,
     /// The key of its URL.
     primary: CacheKey,
+}
+
+/// Slices of a response whose head is stored already.
+pub(crate) struct Slices {
+    scope: Scope,
+    as_of: Seq,
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -96,26 +118,24 @@ impl Storing {
         if target.content_digest.is_some() {
             node.traces.leave(Target { content_digest: None, ..*target }.key(request));
         }
-        let primary = target.key(request);
-        let underway = node.underway.enter(primary);
-        let guard = node.marks.begin_fill();
-        Self {
-            begun_local: guard.begun_local(),
-            guard,
-            begun_at: node.begin_seq(target),
-            asked: shadow(request),
-            place: Place {
-                site: target.key_site().to_owned(),
-                scheme: target.scheme,
-                authority: target.authority.clone(),
-                content_digest: target.content_digest,
-            },
-            _underway: underway,
-            primary,
-            scope: target.scope(request),
-            rule: target.route.rule.clone(),
-            node: Arc::clone(node),
+        Subject::of(target, request).storing(node)
+    }
+
+    /// What it is the right to store.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            asked: self.asked.clone(),
+            place: self.place.clone(),
+            primary: self.primary,
+            scope: self.scope.clone(),
+            rule: self.rule.clone(),
+            sender_applied: self.begun_at,
         }
+    }
+
+    /// The seq that a fetch which began with this is good for.
+    pub(crate) const fn begun_at(&self) -> Seq {
+        self.begun_at
     }
 
     /// The count of local invalidations when the fetch began.
@@ -165,9 +185,8 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let mut headers = headers.clone();
-        self.clean(&mut headers);
-        let head = StoredResponse { status, headers, meta, vary };
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values).into());
+        let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
 
@@ -204,20 +223,108 @@ impl Storing {
         // Beside the whole they are of no use, and if they led to none they lead to none the next time either.
         self.forget_parts(&storable);
         let Storable { head, scope, as_of, key, primary } = storable;
-        let declared = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared = head.fields.get(&CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
             return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
         }
+        if bytes.len() as u64 > SLICE_BYTES {
+            return self.store_in_slices(Storable { head, scope, as_of, key, primary }, &bytes);
+        }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.memory.remove(self.primary.0);
+            self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
+    }
+
+    fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
+        let nonce = Nonce::new();
+        let mut cutter = Cutter::new(0, bytes.len() as u64);
+        let mut rest = bytes.clone();
+        while let Some((index, slice)) = cutter.take(&mut rest) {
+            self.store_slice(&storable, nonce, index, slice);
+        }
+        self.store_sliced(storable, nonce, bytes.len() as u64);
+    }
+
+    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
+    /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
+    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
+        // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
+        let mut headers = storable.head.headers();
+        let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
+        if !told || strong_etag(&headers).is_none() {
+            return None;
+        }
+        let known = self.node.store.get(storable.key.0);
+        let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
+        if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
+            && known.length == length
+            && may_combine(&known.head.headers(), &headers)
+        {
+            return Some(known.nonce);
+        }
+        let mut head = StoredResponse::clone(&storable.head);
+        head.status = StatusCode::OK;
+        headers.remove(CONTENT_RANGE);
+        headers.insert(CONTENT_LENGTH, length.into());
+        head.fields = Fields::of(&headers);
+        let nonce = Nonce::new();
+        if storable.key != self.primary {
+            // The URL's own key does not lead there.
+            self.node.traces.leave(self.primary);
+        }
+        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
+        Some(nonce)
+    }
+
+    /// May what a 206 brings of a response of this scope be stored beside what is there?
+    ///
+    /// # Errors
+    /// The first reason against it.
+    pub(crate) fn accept_slices(&self, received: Received<'_>, head: &CachedObject) -> Result<Slices, NoStoreReason> {
+        let Received { status, headers, times, as_of, .. } = received;
+        storable(&Method::GET, self.asked.headers(), status, headers, &self.rule, times)?;
+        Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
+    }
+
+    /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
+    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
+        let slices = Slices { scope: storable.scope.clone(), as_of: storable.as_of };
+        self.store_one_of(&slices, slice_key(nonce, index), bytes)
+    }
+
+    /// The same for one that came by itself.
+    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
+        self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
+    }
+
+    /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
+    pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
+        let key = slice_key(nonce, index);
+        let (scope, as_of) = (storable.scope.clone(), storable.as_of);
+        let slice = Arc::new(Object::new(Stored::Slice, bytes, scope, as_of, self.begun_local));
+        if self.node.store.has_disk() && !self.node.store.spill(key, &slice).await {
+            return false;
+        }
+        self.keep(key, &slice);
+        self.node.store.contains(key)
+    }
+
+    /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
+    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
+        let Storable { head, scope, as_of, key, primary } = storable;
+        if primary != self.primary {
+            // What stood for this query alone would hide the one that stands for all equivalent ones.
+            self.node.store.remove(self.primary.0);
+        }
+        let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
+        self.insert(key.0, stored, Bytes::new(), scope, as_of)
     }
 
     /// Drops the parts of a response.
     pub(crate) fn forget_parts(&self, storable: &Storable) {
-        self.node.memory.remove(Aside::Parts.of(storable.key));
+        self.node.store.remove(Aside::Parts.of(storable.key));
     }
 
     /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
@@ -230,28 +337,30 @@ impl Storing {
         }
         // The next tier may know of purges that the others have not been held against yet.
         let applied = self.node.marks.applied();
-        let known = self.node.memory.get(place);
+        let known = self.node.store.get(place);
         // Nor is what was purged softly made younger, or the new part older, by being put together.
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(known) = &known
             && let Stored::Parts(stored) = known.meta()
-            && may_combine(&stored.head.headers, &storable.head.headers)
+            && may_combine(&stored.head.headers(), &storable.head.headers())
             && let Some(combined) = stored.parts.with(&parts)
-            && combined.held() <= self.node.max_object
+            && combined.held() <= self.node.max_held
         {
             parts = combined;
             storable.scope = storable.scope.united(known.scope());
             storable.as_of = storable.as_of.min(applied);
         }
         let mut head = StoredResponse::clone(&storable.head);
-        head.headers.remove(CONTENT_RANGE);
+        let mut headers = head.headers();
+        headers.remove(CONTENT_RANGE);
         // RFC 9111 §3.4: parts that make a whole are one response.
         if let Some(pieces) = parts.whole() {
             let whole = join(&pieces);
-            head.status = StatusCode::OK;
-            head.headers.insert(CONTENT_LENGTH, whole.len().into());
+            headers.insert(CONTENT_LENGTH, whole.len().into());
+            (head.status, head.fields) = (StatusCode::OK, Fields::of(&headers));
             return self.store(Storable { head: Arc::new(head), ..storable }, whole);
         }
+        head.fields = Fields::of(&headers);
         let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
         self.insert(place, stored, Bytes::new(), storable.scope, storable.as_of);
     }
@@ -266,32 +375,39 @@ impl Storing {
         as_of: Seq,
         times: FetchTimes,
     ) -> Renewed {
-        let mut headers = stale.headers.clone();
+        let mut headers = stale.headers();
         let meta = stale.meta.freshen(&mut headers, fresh, &self.rule, times);
         if !fresh.contains_key(AGE) {
             headers.remove(AGE);
         }
         // The next tier may know of purges that this body has not been held against yet.
         let as_of = as_of.min(self.begun_at);
-        let length = Some(object.body().len() as u64);
+        // What is stored fits.
+        let length = None;
         let received = Received { status: stale.status, headers: &headers, length, times, as_of };
         let updated = updatable(self.asked.headers(), fresh, &headers);
         match updated.and_then(|()| self.accept_as(&Method::GET, received)) {
             Ok(storable) => {
                 // At the key of the URL there stands the list of the variants now.
                 if storable.key != key && storable.primary != key {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
                 let scope = self.described(object.scope(), fresh);
-                let stored = Stored::Response(storable.head);
-                Renewed::Shared(self.insert(storable.key.0, stored, object.body().clone(), scope, as_of))
+                let (head, key) = (storable.head, storable.key);
+                let stored = match object.meta() {
+                    // The slices are confirmed with their head.
+                    Stored::Sliced(sliced) => {
+                        Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
+                    }
+                    _ => Stored::Response(StoredResponse::clone(&head)),
+                };
+                Renewed::Shared(self.insert(key.0, stored, object.body(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
-                    self.node.memory.remove(key.0);
+                    self.node.store.remove(key.0);
                 }
-                self.clean(&mut headers);
-                let head = StoredResponse { status: stale.status, headers, meta, vary: None };
+                let head = StoredResponse { status: stale.status, fields: self.clean(headers), meta, vary: None };
                 Renewed::Private(Box::new(head), reason)
             }
         }
@@ -316,26 +432,30 @@ impl Storing {
         match hints {
             Some(_) if status.is_client_error() || status.is_server_error() => {}
             Some(hints) => {
-                self.insert(place, Stored::EarlyHints(hints), Bytes::new(), self.scope.clone(), self.begun_at);
+                let stored = Stored::EarlyHints(Fields::of(&hints));
+                self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun_at);
             }
-            None if status.is_success() => self.node.memory.remove(place),
+            None if status.is_success() => self.node.store.remove(place),
             // A 304 or an error says nothing of them.
             None => {}
         }
     }
 
-    /// Takes away what no client shall see, and makes room for what each answer adds.
-    fn clean(&self, headers: &mut HeaderMap) {
+    /// Takes away what no client shall see, and what each answer has values of its own for.
+    fn clean(&self, mut headers: HeaderMap) -> Fields {
         if self.node.role == Role::Edge {
-            strip_for_client(headers);
+            strip_for_client(&mut headers);
         }
-        self.node.role.reserve(headers);
+        for name in self.node.role.answers_own() {
+            headers.remove(name);
+        }
+        Fields::of(&headers)
     }
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.memory.get(primary.0);
+        let known = self.node.store.get(primary.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
@@ -344,8 +464,8 @@ impl Storing {
         };
         let key = variants.latest_key(primary, values);
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
-            self.node.memory.remove(oldest.0);
-            self.node.memory.remove(Aside::Parts.of(oldest));
+            self.node.store.remove(oldest.0);
+            self.node.store.remove(Aside::Parts.of(oldest));
         }
         key
     }
@@ -359,14 +479,59 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
-        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
-        if self.node.marks.standing_of(&object) != Standing::Hard {
-            let stored = self.node.memory.insert(key, Arc::clone(&object), weight(&object), &self.guard);
-            if let Err(refused) = stored {
-                debug!(%refused, "a fetched object was not stored");
-            }
-        }
+        self.keep(key, &object);
         object
+    }
+
+    fn keep(&self, key: u128, object: &CachedObject) {
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        if self.node.marks.standing_of(object) != Standing::Hard
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+        {
+            debug!(%refused, "a fetched object was not stored");
+        }
+    }
+}
+
+impl Subject {
+    pub(crate) fn of<B>(target: &Target<'_>, request: &Request<B>) -> Self {
+        Self {
+            asked: shadow(request),
+            place: Place {
+                site: target.key_site().to_owned(),
+                scheme: target.scheme,
+                authority: target.authority.clone(),
+                content_digest: target.content_digest,
+            },
+            primary: target.key(request),
+            scope: target.scope(request),
+            rule: target.route.rule.clone(),
+            sender_applied: target.sender_applied,
+        }
+    }
+
+    /// The right to store what a fetch brings that begins now.
+    pub(crate) fn storing(self, node: &Arc<Node>) -> Storing {
+        let Self { asked, place, primary, scope, rule, sender_applied } = self;
+        let underway = node.underway.enter(primary);
+        let guard = node.marks.begin_fill();
+        Storing {
+            begun_local: guard.begun_local(),
+            guard,
+            begun_at: node.marks.applied().max(sender_applied),
+            asked,
+            place,
+            _underway: underway,
+            primary,
+            scope,
+            rule,
+            node: Arc::clone(node),
+        }
+    }
+
+    /// Is it a GET's? Only of such a response parts can be asked for.
+    pub(crate) fn is_get(&self) -> bool {
+        *self.asked.method() == Method::GET
     }
 }
 
@@ -399,39 +564,6 @@ pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
     }
 }
 
-/// Bytes that an object occupies: its body, its head, and the index's share.
-fn weight(object: &Object<Stored>) -> u32 {
-    let meta = match object.meta() {
-        Stored::Response(head) => head_weight(head),
-        Stored::EarlyHints(fields) => fields_weight(fields),
-        Stored::Parts(stored) => {
-            head_weight(&stored.head) + usize::try_from(stored.parts.held()).unwrap_or(usize::MAX / 2)
-        }
-        Stored::Variants(_) | Stored::Queries(_) => LIST_BYTES,
-        Stored::Unstorable { .. } => 0,
-    };
-    u32::try_from(object.body().len() + meta + ENTRY_BYTES).unwrap_or(u32::MAX)
-}
-
-fn head_weight(head: &StoredResponse) -> usize {
-    fields_weight(&head.headers) + head.vary.as_ref().map_or(0, |(_, values)| values.weight())
-}
-
-/// A map has room for more fields than it holds, and a name and a value each point to their bytes.
-fn fields_weight(fields: &HeaderMap) -> usize {
-    let texts: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    texts + fields.capacity() * FIELD_BYTES
-}
-
 /// How long requests for a URL whose response could not be stored do not queue for one another. As long as Varnish's
 /// default would be two minutes; shorter, because a route's answer may become storable with its next deployment.
 const HIT_FOR_MISS: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
-const ENTRY_BYTES: usize = 512;
-
-/// What a place for a field costs in a map: the field's two pointers with their lengths, and its share of the index.
-const FIELD_BYTES: usize = 104;
-
-/// What a list of variants, or of parameters, costs at most or nearly: both are bounded.
-const LIST_BYTES: usize = 8 << 10;

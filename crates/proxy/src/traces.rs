@@ -23,6 +23,11 @@ impl Traces {
         }
     }
 
+    /// Nothing is known of any URL.
+    pub(crate) fn leave_all(&self) {
+        self.0.iter().for_each(|word| word.store(u64::MAX, Ordering::SeqCst));
+    }
+
     pub(crate) fn has(&self, key: CacheKey) -> bool {
         let (word, bit) = self.place(key);
         word.load(Ordering::SeqCst) & bit != 0

@@ -1,13 +1,15 @@
 //! Variants: the responses of one URL that differ by request fields (RFC 9111 §4.1).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use holm_cache_policy::{CacheKey, VarySpec, VaryValues, preferred_language, states_languages};
 use holm_model::manifest::Languages;
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+
+use crate::pieces::random;
 
 /// What the responses of a URL vary by, and which of them are stored. Immutable but for the latter.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ struct Kept {
 #[derive(Debug, Clone)]
 struct Spec {
     fields: VarySpec,
-    /// Enters the keys of the variants: once this entry is gone, they are out of reach too.
+    /// Enters the keys of the variants: once this entry is gone, they are out of reach too. Random, for on disk they stay
+    /// for a while, and no later entry may reach them.
     nonce: u64,
 }
 
@@ -89,12 +92,49 @@ impl Variants {
         let oldest = (kept.len() > MAX_VARIANTS).then(|| kept.pop_back()).flatten();
         oldest.map(|oldest| oldest.key)
     }
+
+    /// Adds the form in which they outlive the process: postcard's.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let spec = |spec: &Spec| {
+            let mut fields = Vec::new();
+            spec.fields.encode(&mut fields);
+            (fields, spec.nonce)
+        };
+        let specs = self.specs.iter().map(spec).collect();
+        let kept = self.kept.lock().iter().map(|kept| (kept.key.0, kept.language.clone())).collect();
+        let written = postcard::to_allocvec(&Written { specs, kept });
+        out.extend_from_slice(&written.expect("invariant: plain data always has a form"));
+    }
+
+    /// Reads what [`Variants::encode`] wrote; `None` where it did not.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (Written { specs, kept }, []) = postcard::take_from_bytes(bytes).ok()? else { return None };
+        let few = (1..=MAX_SPECS).contains(&specs.len()) && kept.len() <= MAX_VARIANTS;
+        let spec = |(fields, nonce): &(Vec<u8>, u64)| Some(Spec { fields: VarySpec::decode(fields)?, nonce: *nonce });
+        let specs = specs.iter().filter(|_| few).map(spec).collect::<Option<SmallVec<_>>>()?;
+        let kept = kept.into_iter().map(|(key, language)| Kept { key: CacheKey(key), language });
+        few.then(|| Self { specs, kept: Mutex::new(kept.collect()) })
+    }
+
+    /// Bytes that they occupy, with room for the variants that will be stored: an object's weight is taken once.
+    pub(crate) fn weight(&self) -> usize {
+        let specs: usize = self.specs.iter().map(|spec| size_of::<Spec>() + spec.fields.weight()).sum();
+        size_of::<Self>() + specs + MAX_VARIANTS * size_of::<Kept>()
+    }
+}
+
+/// [`Variants`] as they outlive the process.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// What each set of fields encodes to, and its nonce.
+    specs: Vec<(Vec<u8>, u64)>,
+    /// The key and the language of each that is kept.
+    kept: Vec<(u128, Option<Box<str>>)>,
 }
 
 impl Spec {
     fn new(fields: VarySpec) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { fields, nonce: NEXT.fetch_add(1, Ordering::Relaxed) }
+        Self { fields, nonce: random() }
     }
 
     fn key(&self, primary: CacheKey, values: &VaryValues) -> CacheKey {

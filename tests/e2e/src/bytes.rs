@@ -18,6 +18,12 @@ impl Pattern {
         Self { at: 0, end: size }
     }
 
+    /// The same from this byte on.
+    #[must_use]
+    pub fn from(self, at: u64) -> Self {
+        Self { at, ..self }
+    }
+
     /// All of it.
     ///
     /// # Panics

@@ -130,3 +130,28 @@ fn what_is_not_to_be_kept_is_not_served_again() {
     check("max-age=60, no-store", Verdict::Revalidate(StaleReason::NoCache));
     check("max-age=60, private", Verdict::Revalidate(StaleReason::NoCache));
 }
+
+proptest::proptest! {
+    /// Nor does what follows from any number that was read.
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60), now: u64) {
+        if let Some((meta, _)) = StoredMeta::decode(&bytes) {
+            let now = Timestamp::from_millis(now);
+            let _ = meta.verdict(&request("max-stale=5"), now, Some(now));
+            let _ = meta.usable_on_error(&request(""), now, None);
+            let _ = meta.ttl(now);
+        }
+        let _ = crate::NoVarySearch::decode(&bytes);
+        let _ = crate::VarySpec::decode(&bytes);
+        let _ = crate::Selected::decode(&bytes);
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let meta = stored(&[("cache-control", "max-age=60, stale-if-error=5, immutable"), ("age", "7")]);
+    let mut written = Vec::new();
+    meta.encode(&mut written);
+    written.extend_from_slice(b"rest");
+    assert_eq!(StoredMeta::decode(&written), Some((meta, b"rest".as_slice())));
+}

@@ -1,11 +1,12 @@
 //! Local marks: what this node itself has seen change, by unsafe methods (RFC 9111 §4.4) and by cache groups (RFC 9875).
 //!
-//! They are like hard purges, but under a count of the node's own that no log knows of and no restart keeps: what is
-//! stored when a node begins was fetched after everything that it will count.
+//! They are like hard purges, but under a count of the node's own that no log knows of. It goes on over restarts where there
+//! is a disk; without one, what is stored was fetched after everything that a node will count.
 
 use std::collections::{BTreeMap, HashMap};
 
 use holm_model::ids::SiteName;
+use smallvec::SmallVec;
 
 use crate::scope::{MarkId, Scope};
 
@@ -45,6 +46,20 @@ pub enum Changed<'a> {
     },
 }
 
+/// One id that has changed, and its site's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) site: MarkId,
+    pub(super) id: MarkId,
+}
+
+/// What a site has seen change, and when: for keeping.
+pub(super) struct KeptSite {
+    pub(super) site: MarkId,
+    pub(super) forgotten: u64,
+    pub(super) marks: Vec<(MarkId, u64)>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct LocalMarks {
     count: u64,
@@ -52,8 +67,10 @@ pub(super) struct LocalMarks {
     sites: HashMap<MarkId, SiteMarks>,
     /// How many marks all sites have.
     total: usize,
-    /// Marks up to here may have been dropped, once everything stored was held against them: nothing older is stored.
+    /// Nothing older is stored: a sweep is about to drop the marks up to here.
     floor: u64,
+    /// Marks up to here were dropped: what is older, and was not held against them then, counts as changed.
+    dropped: u64,
     /// How many fills began at each count and are still under way.
     fills: BTreeMap<u64, usize>,
 }
@@ -70,32 +87,41 @@ impl LocalMarks {
         self.total
     }
 
-    /// Notes what has changed. Gives the new count.
-    pub(super) fn note(&mut self, changed: &[Changed<'_>]) -> u64 {
-        self.count += 1;
-        for changed in changed {
-            let site = self.sites.entry(MarkId::site(changed.site())).or_default();
-            let before = site.marks.len();
-            site.note(*changed, self.count);
-            self.total += site.marks.len() - before;
+    /// Notes what has changed under `count`, which is newer than all before or the latest.
+    pub(super) fn note(&mut self, count: u64, changes: impl IntoIterator<Item = Change>) {
+        self.count = count.max(self.count);
+        for Change { site, id } in changes {
+            let known = self.sites.entry(site).or_default().marks.insert(id, count);
+            self.total += usize::from(known.is_none());
         }
         while self.total > MAX_LOCAL_MARKS {
             self.forget_oldest();
         }
-        self.count
     }
 
     /// Has any of it changed since?
     pub(super) fn concern(&self, scope: &Scope, since: Local) -> bool {
-        self.sites.get(&scope.site).is_some_and(|site| site.concern(scope, since))
+        since.0 < self.dropped || self.sites.get(&scope.site()).is_some_and(|site| site.concern(scope, since))
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(super) const fn count(&self) -> u64 {
         self.count
     }
 
-    pub(super) fn floor(&self) -> u64 {
+    pub(super) const fn floor(&self) -> u64 {
         self.floor
+    }
+
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Everything from before counts as changed from now on.
+    pub(super) fn renounce(&mut self) {
+        self.sites.clear();
+        self.total = 0;
+        self.count += 1;
+        (self.floor, self.dropped) = (self.count, self.count);
     }
 
     pub(super) fn begin_fill(&mut self) -> Local {
@@ -112,20 +138,55 @@ impl LocalMarks {
         }
     }
 
+    /// How many marks a sweep would drop.
+    pub(super) fn droppable(&self) -> usize {
+        let floor = self.next_floor();
+        self.sites.values().flat_map(|site| site.marks.values()).filter(|at| **at <= floor).count()
+    }
+
     /// Raises the floor to what every fill under way is newer than.
     pub(super) fn begin_sweep(&mut self) -> u64 {
-        let oldest_fill = self.fills.keys().next().copied().unwrap_or(self.count);
-        self.floor = oldest_fill.max(self.floor);
+        self.floor = self.next_floor();
         self.floor
+    }
+
+    fn next_floor(&self) -> u64 {
+        self.fills.keys().next().copied().unwrap_or(self.count).max(self.floor)
     }
 
     /// Drops the marks up to `floor`: everything stored is newer or was held against them.
     pub(super) fn end_sweep(&mut self, floor: u64) {
+        self.dropped = floor.max(self.dropped);
         self.sites.retain(|_, site| {
             site.marks.retain(|_, at| *at > floor);
             !site.marks.is_empty() || site.forgotten > floor
         });
         self.total = self.sites.values().map(|site| site.marks.len()).sum();
+    }
+
+    /// Everything, for keeping.
+    pub(super) fn sites(&self) -> impl Iterator<Item = KeptSite> {
+        self.sites.iter().map(|(site, known)| KeptSite {
+            site: *site,
+            forgotten: known.forgotten,
+            marks: known.marks.iter().map(|(id, at)| (*id, *at)).collect(),
+        })
+    }
+
+    /// Takes over what was kept of a site, or a part of it.
+    pub(super) fn restore(&mut self, kept: KeptSite) {
+        let site = self.sites.entry(kept.site).or_default();
+        site.forgotten = kept.forgotten.max(site.forgotten);
+        let before = site.marks.len();
+        site.marks.extend(kept.marks);
+        self.total += site.marks.len() - before;
+    }
+
+    /// Takes over a count and a floor that were kept.
+    pub(super) fn restore_counts(&mut self, count: u64, dropped: u64) {
+        self.count = count.max(self.count);
+        self.end_sweep(dropped);
+        self.floor = self.floor.max(dropped);
     }
 
     /// More is not remembered. The site with the most marks bears the cost: what others have stored stays.
@@ -139,24 +200,9 @@ impl LocalMarks {
 }
 
 impl SiteMarks {
-    fn note(&mut self, changed: Changed<'_>, count: u64) {
-        match changed {
-            Changed::Url { site, host, path, query } => {
-                let ids = MarkId::changed_url(site, host, path, query);
-                self.marks.extend(ids.map(|id| (id, count)));
-            }
-            Changed::AnyGroup { site, origin } => {
-                self.marks.insert(MarkId::any_group(site, origin), count);
-            }
-            Changed::Group { site, origin, group } => {
-                self.marks.insert(MarkId::group(site, origin, group), count);
-            }
-        }
-    }
-
     fn concern(&self, scope: &Scope, since: Local) -> bool {
-        let newer = |id: &MarkId| self.marks.get(id).is_some_and(|at| *at > since.0);
-        since.0 < self.forgotten || newer(&scope.with_query) || scope.groups.iter().any(newer)
+        let newer = |id: MarkId| self.marks.get(&id).is_some_and(|at| *at > since.0);
+        since.0 < self.forgotten || newer(scope.with_query()) || scope.groups().any(newer)
     }
 
     /// What is older than the newer half counts as changed from now on. That costs misses.
@@ -170,10 +216,14 @@ impl SiteMarks {
     }
 }
 
-impl<'a> Changed<'a> {
-    const fn site(&self) -> &'a SiteName {
-        match self {
-            Self::Url { site, .. } | Self::AnyGroup { site, .. } | Self::Group { site, .. } => site,
+impl Changed<'_> {
+    /// The ids that have changed.
+    pub(super) fn ids(&self) -> SmallVec<[Change; 4]> {
+        let of = |site, ids: &[MarkId]| ids.iter().map(|id| Change { site: MarkId::site(site), id: *id }).collect();
+        match *self {
+            Self::Url { site, host, path, query } => of(site, &MarkId::changed_url(site, host, path, query)),
+            Self::AnyGroup { site, origin } => of(site, &[MarkId::any_group(site, origin)]),
+            Self::Group { site, origin, group } => of(site, &[MarkId::group(site, origin, group)]),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use holm_model::ids::SiteName;
+use holm_model::purge::{PurgeMode, Selector};
 use holm_model::units::ByteSize;
 
 use super::*;
@@ -23,6 +24,12 @@ impl Rng {
 
 fn site(name: &str) -> SiteName {
     name.parse().unwrap()
+}
+
+fn sweep<M: crate::object::Meta>(memory: &Memory<M>, marks: &Marks) {
+    let floor = marks.begin_sweep();
+    memory.free_rejected(marks);
+    marks.end_sweep(floor);
 }
 
 fn entry(seq: u64, selector: Selector, mode: PurgeMode) -> PurgeEntry {
@@ -104,13 +111,13 @@ fn a_purge_of_one_host_selects_what_hosts_share() {
 fn another_log_drops_everything() {
     let marks = Marks::new();
     let (one, other) = (LogId::from_bytes([1; 16]), LogId::from_bytes([2; 16]));
-    assert!(!marks.follow(one, Seq::new(5)));
+    assert_eq!(marks.follow(one, Seq::new(5), Seq::ZERO), Followed::From(Seq::new(5)));
     let memory = Memory::new(ByteSize::mib(1));
     let guard = marks.begin_fill();
-    assert!(marks.follow(other, Seq::ZERO));
+    assert_eq!(marks.follow(other, Seq::ZERO, Seq::ZERO), Followed::Anew(Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
     let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local));
-    assert!(memory.insert(1, object, 10, &guard).is_err());
+    assert!(memory.insert(1, object, &guard).is_err());
 }
 
 /// A fill under way in the model: its key, and the version of the origin's content that it brings.
@@ -147,7 +154,7 @@ fn run_model(rng: &mut Rng, round: usize) {
                 let fill = fills.swap_remove(at);
                 let object =
                     Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
-                let _ = memory.insert(u128::from(fill.key), Arc::new(object), 100, &fill.guard);
+                let _ = memory.insert(u128::from(fill.key), Arc::new(object), &fill.guard);
             }
             6 => {
                 seq += 1;
@@ -171,7 +178,7 @@ fn run_model(rng: &mut Rng, round: usize) {
         }
     }
     drop(fills);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(marks.is_empty(), "with no fill under way a sweep leaves no mark");
 }
 
@@ -241,20 +248,20 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
         Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local))
     };
     let early = marks.begin_fill();
-    memory.insert(1, object("/a", &early), 10, &early).unwrap();
-    memory.insert(2, object("/b", &early), 10, &early).unwrap();
+    memory.insert(1, object("/a", &early), &early).unwrap();
+    memory.insert(2, object("/b", &early), &early).unwrap();
     marks.invalidate(&[Changed::Url { site: &own, host: "h", path: "/a", query: None }]);
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Hard);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(memory.get(1).is_none());
     assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live, "nothing has changed it");
     assert_eq!(marks.len(), 4, "an early fill still needs them");
     drop(early);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert_eq!(marks.len(), 0);
     assert_eq!(marks.standing_of(&memory.get(2).unwrap()), Standing::Live);
     let late = marks.begin_fill();
-    memory.insert(1, object("/a", &late), 10, &late).unwrap();
+    memory.insert(1, object("/a", &late), &late).unwrap();
     assert_eq!(marks.standing_of(&memory.get(1).unwrap()), Standing::Live);
 }
 
@@ -295,13 +302,88 @@ fn one_site_s_flood_costs_others_nothing() {
     let memory = Memory::new(ByteSize::mib(1));
     for (key, site) in [(1, &flooding), (2, &quiet)] {
         let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun_at, late.begun_local);
-        memory.insert(key, Arc::new(object), 10, &late).unwrap();
+        memory.insert(key, Arc::new(object), &late).unwrap();
     }
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     let standing_of = |key| memory.get(key).map(|object| marks.standing_of(&object));
     assert_eq!((standing_of(1), standing_of(2)), (None, Some(Standing::Live)));
     drop(late);
-    memory.sweep(&marks);
+    sweep(&memory, &marks);
     assert!(marks.is_empty());
     assert_eq!(standing_of(2), Some(Standing::Live));
+}
+
+#[test]
+fn a_long_download_holds_back_a_bounded_number_of_marks() {
+    let (marks, memory) = (Marks::new(), Memory::new(ByteSize::mib(1)));
+    let object =
+        |guard: &FillGuard| Arc::new(Object::new((), Bytes::new(), scope(0), guard.begun_at, guard.begun_local));
+    let (ten_hours, mut seq) = (marks.begin_fill(), 0);
+    let mut purge = |count| {
+        for _ in 0..count {
+            seq += 1;
+            let selector = Selector::Url { host: "h".into(), path: format!("/{seq}"), query: None };
+            marks.apply(&entry(seq, selector, PurgeMode::Hard));
+        }
+    };
+    purge(100);
+    sweep(&memory, &marks);
+    assert_eq!(marks.len(), 200, "two ids each");
+    assert!(ten_hours.admits(ten_hours.begun_at));
+    purge(300);
+    let recent = marks.begin_fill();
+    purge(10);
+    assert!(!marks.presses());
+    sweep(&memory, &marks);
+    assert!((400..=500).contains(&marks.len()), "{}", marks.len());
+    assert_eq!(memory.insert(0, object(&ten_hours), &ten_hours), Err(crate::memory::Refused::BelowFloor));
+    assert_eq!(marks.standing(&scope(0), ten_hours.begun_at, ten_hours.begun_local), Standing::Hard);
+    memory.insert(1, object(&recent), &recent).unwrap();
+    drop(ten_hours);
+    sweep(&memory, &marks);
+    assert_eq!(marks.len(), 20, "what the recent one needs");
+    drop(recent);
+    purge(501);
+    assert!(marks.presses());
+    sweep(&memory, &marks);
+    assert!(marks.is_empty());
+}
+
+#[test]
+fn which_sweep_is_due() {
+    let marks = Marks::new();
+    let due = || (marks.needs_sweep(true), marks.needs_sweep(false));
+    let own = site("s");
+    let invalidate = |index: usize| {
+        marks.invalidate(&[Changed::Group { site: &own, origin: "http://h", group: &index.to_string() }]);
+    };
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Nothing));
+    invalidate(0);
+    assert_eq!(due(), (SweepNeed::Memory, SweepNeed::Everything));
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Everything), "nothing new for the memory");
+    (1..DISK_SWEEP_MARKS).for_each(invalidate);
+    assert_eq!(due(), (SweepNeed::Everything, SweepNeed::Everything));
+    marks.end_sweep(marks.begin_sweep());
+    assert_eq!(due(), (SweepNeed::Nothing, SweepNeed::Nothing));
+    let guard = marks.begin_fill();
+    (0..DISK_SWEEP_MARKS).for_each(invalidate);
+    assert_eq!(marks.needs_sweep(true), SweepNeed::Memory, "a fill under way holds them back");
+    drop(guard);
+    assert_eq!(marks.needs_sweep(true), SweepNeed::Everything);
+}
+
+#[test]
+fn what_was_read_from_disk_before_a_sweep_is_not_served_after_it() {
+    let marks = Marks::new();
+    let read = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
+    assert_eq!(marks.standing_of_read(&read), Standing::Live);
+    let (early, soft) = (Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0)), Selector::Tag("low".into()));
+    marks.apply(&entry(1, soft, PurgeMode::Soft));
+    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }));
+    assert!(!marks.keeps_on_disk(&scope(0), Seq::ZERO, Local(0)), "its mark is about to go");
+    assert!(marks.keeps_on_disk(&scope(5), Seq::ZERO, Local(0)));
+    marks.end_sweep(marks.begin_sweep());
+    let late = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
+    assert_eq!(marks.standing_of_read(&late), Standing::Hard, "nobody knows any more");
+    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }), "it knows itself");
 }

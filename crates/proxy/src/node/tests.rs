@@ -15,6 +15,7 @@ use holm_telemetry::Telemetry;
 use holm_transport::body::BodySender;
 use holm_transport::interim::Interims;
 use holm_upstream::Pool;
+use http::HeaderMap;
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -23,8 +24,10 @@ use super::*;
 use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
+mod fills;
 mod interim;
 mod renewing;
+mod slices;
 
 type Respond = Box<dyn Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync>;
 
@@ -54,10 +57,17 @@ struct Fixture {
 
 impl Fixture {
     fn new(respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static) -> Self {
+        Self::sized(ByteSize::mib(16), respond)
+    }
+
+    fn sized(
+        memory: ByteSize,
+        respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let store = StoreConfig::memory_only(ByteSize::mib(16));
+        let store = StoreConfig::memory_only(memory);
         let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("memory alone");
         Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
     }
@@ -100,7 +110,7 @@ impl Fixture {
 
     fn purge(&self, selector: Selector, mode: PurgeMode) {
         let seq = Seq::new(self.seq.fetch_add(1, Ordering::SeqCst) as u64 + 1);
-        self.node.apply(&PurgeEntry { seq, site: self.site.name().clone(), selector, mode, time: now() });
+        self.node.apply(&[PurgeEntry { seq, site: self.site.name().clone(), selector, mode, time: now() }]);
     }
 
     fn asked(&self) -> usize {
@@ -376,7 +386,7 @@ async fn what_was_purged_in_mid_revalidation_is_neither_served_nor_confirmed() {
                 return Ok(response(200, &[FRESH, ("etag", "\"1\"")], "new"));
             }
             let (selector, mode) = (Selector::All, PurgeMode::Hard);
-            node.apply(&PurgeEntry { seq: Seq::new(1), site: site.clone(), selector, mode, time: now() });
+            node.apply(&[PurgeEntry { seq: Seq::new(1), site: site.clone(), selector, mode, time: now() }]);
             if confirmed { Ok(response(304, &[FRESH, ("etag", "\"1\"")], "")) } else { Err(unreachable()) }
         });
         origin.check("/", &[], expected).await;

@@ -14,6 +14,7 @@ mod poisoning;
 mod ranges;
 mod refusals;
 mod semantics;
+mod slices;
 mod streams;
 mod tls;
 mod uploads;

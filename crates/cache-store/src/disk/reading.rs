@@ -1,0 +1,107 @@
+//! Reading and writing, as futures.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::format::{SegmentId, UNIT};
+use super::index::Location;
+use super::io::ReadAt;
+use super::place::Place;
+use super::record;
+use super::shape::position;
+use super::tier::{Lookup, Put, Tier};
+use crate::disk::Record;
+
+/// The record, once it is read; `None` where it turns out to be damaged or gone. May be dropped at any time.
+#[derive(Debug)]
+#[must_use = "it reads whether or not it is awaited"]
+pub struct Reading(State);
+
+#[derive(Debug)]
+enum State {
+    /// It was in memory.
+    Here(Option<Record>),
+    OnDisk { read: ReadAt, wanted: Wanted },
+}
+
+/// What is read, and where.
+#[derive(Debug)]
+struct Wanted {
+    tier: Arc<Tier>,
+    place: Arc<Place>,
+    key: u128,
+    at: Location,
+    id: SegmentId,
+}
+
+impl Reading {
+    pub(super) fn begin(tier: &Arc<Tier>, key: u128) -> Option<Self> {
+        let state = match tier.find(key)? {
+            Lookup::Pending(record) => State::Here(Some(Record::clone(&record))),
+            Lookup::Stored(place, at, id) => {
+                let from = place.shape.unit_at(at.slot, at.unit);
+                let read = place.file.read(from, usize::from(at.units) * UNIT);
+                State::OnDisk { read, wanted: Wanted { tier: Arc::clone(tier), place, key, at, id } }
+            }
+        };
+        Some(Self(state))
+    }
+}
+
+impl Future for Reading {
+    type Output = Option<Record>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Here(record) => Poll::Ready(record.take()),
+            State::OnDisk { read, wanted } => Pin::new(read).poll(cx).map(|outcome| wanted.judge(outcome)),
+        }
+    }
+}
+
+impl Wanted {
+    fn judge(&self, outcome: io::Result<Bytes>) -> Option<Record> {
+        self.place.note_read(outcome.as_ref().err(), self.tier.read_errors);
+        let read = outcome.ok().and_then(|bytes| record::read(&bytes, self.id, self.at.unit, &self.place.secret));
+        let Some((mut record, _)) = read else {
+            // Unless the segment has been reclaimed meanwhile, it is never going to be better.
+            if self.tier.remove_at(&self.place, self.key, self.at, self.id) {
+                self.place.counts.damaged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            return None;
+        };
+        let swept = *self.place.swept.read();
+        record.stamp = swept.effective(record.stamp, position(self.id, self.at.unit));
+        (record.key == self.key).then_some(record)
+    }
+}
+
+/// Resolves to whether the record was accepted, once there was room for it.
+#[derive(Debug)]
+#[must_use = "it writes nothing until it is awaited"]
+pub struct Writing {
+    tier: Arc<Tier>,
+    record: Arc<Record>,
+}
+
+impl Writing {
+    pub(super) fn new(tier: &Arc<Tier>, record: Record) -> Self {
+        Self { tier: Arc::clone(tier), record: Arc::new(record) }
+    }
+}
+
+impl Future for Writing {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.tier.put(&self.record, Some(cx.waker())) {
+            Put::Accepted => Poll::Ready(true),
+            Put::Refused => Poll::Ready(false),
+            Put::Wait => Poll::Pending,
+        }
+    }
+}

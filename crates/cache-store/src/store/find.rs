@@ -1,0 +1,26 @@
+//! Finding: a look-up that may have to read the disk.
+
+use std::sync::Arc;
+
+use crate::stamp::Stamp;
+use crate::marks::Standing;
+use crate::object::{Meta, Object};
+use crate::store::Store;
+
+impl<M: Meta> Store<M> {
+    /// The object of this key, from memory or from disk. What comes from disk is offered a place in memory.
+    pub async fn find(&self, key: u128) -> Option<Arc<Object<M>>> {
+        if let Some(object) = self.memory.get(key) {
+            return Some(object);
+        }
+        let record = self.disk.as_ref()?.read(key)?.await?;
+        let object = Object::from_record(&record)?;
+        if self.marks.standing_of_read(&object) != Standing::Hard {
+            let Stamp { seq, local } = object.stamp();
+            self.marks.admit(seq, local, || self.memory.promote(key, &object));
+            return Some(object);
+        }
+        // Whoever looks it up is told why there is nothing, where that is still known.
+        (self.marks.standing_of(&object) == Standing::Hard).then_some(object)
+    }
+}
