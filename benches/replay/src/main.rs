@@ -74,7 +74,8 @@ fn run(args: &Args) -> Result<bool> {
             None => through_a_file(&generated(args))?,
         };
         for share in [0.01, 0.1] {
-            let name = args.trace.as_deref().and_then(Path::file_name).map_or("generated".into(), |n| n.to_string_lossy());
+            let name =
+                args.trace.as_deref().and_then(Path::file_name).map_or("generated".into(), |n| n.to_string_lossy());
             report.add(&format!("trace {name}, {:.0} %", share * 100.0), None, &replay(&sequence, share)?);
         }
     }

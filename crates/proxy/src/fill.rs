@@ -206,7 +206,9 @@ impl Node {
             Phase::Refreshed(object) => {
                 self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
-            Phase::Failed(error) => Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun_at)),
+            Phase::Failed(error) => {
+                Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun_at))
+            }
         }
     }
 

@@ -114,7 +114,10 @@ impl Follower {
     }
 
     /// Reads the control plane's store until that succeeds.
-    async fn read<T: Send + 'static>(&self, read: impl Fn(&Control) -> Result<T, StoreError> + Copy + Send + 'static) -> T {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Control) -> Result<T, StoreError> + Copy + Send + 'static,
+    ) -> T {
         loop {
             let control = Arc::clone(&self.control);
             match tokio::task::spawn_blocking(move || read(&control)).await {

@@ -164,7 +164,9 @@ impl Node {
         if let Some(found @ Found::Parts { .. }) = self.parts_of(key) {
             return Some(found);
         }
-        if let Some(found @ (Found::Response { .. } | Found::Parts { .. })) = self.equivalent(shelf, target, request, now) {
+        if let Some(found @ (Found::Response { .. } | Found::Parts { .. })) =
+            self.equivalent(shelf, target, request, now)
+        {
             return Some(found);
         }
         let warning = self.store.get(Aside::Unstorable.of(primary))?;

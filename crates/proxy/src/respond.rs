@@ -18,8 +18,8 @@ use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::query::read_content;
 use crate::report::Report;
 use crate::slices::{Asking, FoundSliced};
-use crate::storing::shadow;
 use crate::stored::{Stored, StoredParts, StoredResponse};
+use crate::storing::shadow;
 
 impl Node {
     /// Answers a request from the cache, or from the next hop through the cache where that may be. Whatever a hit does not

@@ -59,6 +59,11 @@ fn overwrite(path: &Path, size: u64, rng: &mut Rng) -> io::Result<String> {
         file.write_all_at(&bytes, at)?;
         told.push(format!("{} {} at {at}", bytes.len(), ["flipped", "zeroed", "scrambled"][usize::from(kind)]));
     }
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("and {more} more places"));
+    }
     Ok(told.join(", "))
 }
 
@@ -95,6 +100,8 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 const JOURNALS: &[&str] = &["edge/", "shield/"];
 /// How many places of a file are damaged at most.
 const MOST_PLACES: usize = 20;
+/// How many of them are told.
+const TOLD: usize = 3;
 /// How much of each.
 const MOST_BYTES: usize = 20_000;
 /// How often a place that was written to is sought.

@@ -81,7 +81,6 @@ pub fn run(settings: Settings) -> Report {
     for round in 1..=settings.rounds {
         let begun = Instant::now();
         let (ended, wrong) = run.load_and_end(&mut holm);
-        let loaded = begun.elapsed();
         run.expect_none(&settings, round, &ended, wrong, &holm);
         let damage = run.damage();
         holm = run.start();
@@ -89,7 +88,7 @@ pub fn run(settings: Settings) -> Report {
         run.count(&damage, hits);
         let happened = describe(&ended, &damage);
         run.expect_none(&settings, round, &happened, wrong, &holm);
-        println!("round {round}: {happened}; {hits} hits of {URLS}; {:.1?}, {:.1?} {:.1?} ", begun.elapsed(), loaded, holm.took);
+        println!("round {round}: {happened}; {hits} hits of {URLS}; {:.1?}", begun.elapsed());
     }
     drop(holm);
     run.report
@@ -175,24 +174,15 @@ impl Run {
     fn look(&mut self, holm: &Holm) -> (u64, Vec<String>) {
         let mut order: Vec<_> = (0..URLS).collect();
         self.rng.shuffle(&mut order);
-        let (mut client, mut hits, mut wrong) = (Client::new(holm.http()), 0, Vec::new());
-        for index in order {
-            let path = &self.content.urls()[index].path;
-            let oldest = self.content.oldest(index);
-            let tries = (0..TRIES).map(|_| load::get(&mut client, &self.content, index, None));
-            let mut resets = 0;
-            let answer = tries.inspect(|answer| resets += u64::from(answer.is_err())).find_map(Result::ok);
-            self.report.resets += resets;
-            let Some(answer) = answer else {
-                wrong.push(format!("{path} can't be had"));
-                continue;
-            };
-            hits += u64::from(answer.is_hit());
-            if let Err(what) = self.content.check(index, oldest, None, &answer) {
-                wrong.push(format!("{path}: {what}\n{:?}", answer.fields));
-            }
-        }
-        (hits, wrong)
+        let (content, http) = (self.content.as_ref(), holm.http());
+        let looks: Vec<Look> = thread::scope(|scope| {
+            let look = |part| scope.spawn(move || Look::run(content, http, part));
+            let parts: Vec<_> = order.chunks(URLS.div_ceil(CLIENTS)).map(look).collect();
+            parts.into_iter().map(|part| part.join().expect("a client")).collect()
+        });
+        self.report.resets += looks.iter().map(|look| look.resets).sum::<u64>();
+        let hits = looks.iter().map(|look| look.hits).sum();
+        (hits, looks.into_iter().flat_map(|look| look.wrong).collect())
     }
 
     fn count(&mut self, damage: &[Damage], hits: u64) {
@@ -218,6 +208,46 @@ impl Run {
             kept.display(),
             holm.process.log()
         );
+    }
+}
+
+/// What was found at some URLs.
+#[derive(Default)]
+struct Look {
+    hits: u64,
+    resets: u64,
+    wrong: Vec<String>,
+}
+
+impl Look {
+    /// Asks for each of these once.
+    fn run(content: &Content, http: &str, urls: &[usize]) -> Self {
+        let (mut client, mut look) = (Client::new(http), Self::default());
+        for index in urls {
+            if let Err(what) = look.ask(content, &mut client, *index) {
+                look.wrong.push(format!("{}: {what}", content.urls()[*index].path));
+            }
+        }
+        look
+    }
+
+    fn ask(&mut self, content: &Content, client: &mut Client, index: usize) -> Result<(), String> {
+        let oldest = content.oldest(index);
+        let mut failed = String::new();
+        for _ in 0..TRIES {
+            match load::get(client, content, index, None) {
+                Err(error) => {
+                    self.resets += 1;
+                    failed = error.to_string();
+                }
+                Ok(answer) => {
+                    self.hits += u64::from(answer.is_hit());
+                    let checked = content.check(index, oldest, None, &answer);
+                    return checked.map_err(|what| format!("{what}\n{:?}", answer.fields));
+                }
+            }
+        }
+        Err(format!("it can't be had: {failed}"))
     }
 }
 
@@ -256,7 +286,7 @@ fn describe(ended: &str, damage: &[Damage]) -> String {
 }
 
 /// Does the node have a disk tier?
-const DISK: bool = false;
+const DISK: bool = true;
 /// How many URLs there are.
 const URLS: usize = 250;
 /// How many clients ask at a time.

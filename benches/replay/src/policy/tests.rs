@@ -54,7 +54,9 @@ fn by_hand() {
 #[test]
 fn bounds() {
     for (seed, sizes) in [(1, Sizes::Constant(100)), (2, Sizes::Web)] {
-        for pattern in [Pattern::Zipf(0.8), Pattern::Scans(1.0), Pattern::OneHit(0.9), Pattern::Loop, Pattern::Drift(1.0)] {
+        for pattern in
+            [Pattern::Zipf(0.8), Pattern::Scans(1.0), Pattern::OneHit(0.9), Pattern::Loop, Pattern::Drift(1.0)]
+        {
             let sequence = Workload { pattern, sizes, objects: 500, requests: 10_000, seed }.generate();
             let capacity = sequence.footprint() / 10;
             let hits = |make: Make| run(make, &sequence, capacity).filter(|hit| *hit).count();

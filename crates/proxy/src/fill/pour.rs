@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holm_cache_policy::NoStoreReason;
 use holm_transport::body::{Body, BodyError, BodyErrorKind, Side};
-use http::header::CONTENT_LENGTH;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use tracing::debug;
 
 use super::buffer::{FillWriter, PushError};

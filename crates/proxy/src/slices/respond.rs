@@ -39,11 +39,7 @@ pub(crate) struct FoundSliced<'a> {
 
 impl Node {
     /// Where the bytes of a stored response come from.
-    pub(crate) fn source_of(
-        self: &Arc<Self>,
-        object: &CachedObject,
-        asking: impl FnOnce() -> Asking,
-    ) -> Source {
+    pub(crate) fn source_of(self: &Arc<Self>, object: &CachedObject, asking: impl FnOnce() -> Asking) -> Source {
         match object.meta() {
             Stored::Sliced(sliced) => {
                 Source::Sliced(Box::new(Sliced::new(Located::new(self, (object, sliced), asking()))))

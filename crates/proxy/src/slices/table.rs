@@ -47,9 +47,8 @@ impl SliceError {
 
     /// What ends a body that has begun: never a clean end.
     pub(super) fn into_body_error(self) -> BodyError {
-        let said = |detail: &dyn std::fmt::Display| {
-            BodyError::with_detail(BodyErrorKind::Incomplete, Side::Upstream, detail)
-        };
+        let said =
+            |detail: &dyn std::fmt::Display| BodyError::with_detail(BodyErrorKind::Incomplete, Side::Upstream, detail);
         match self {
             Self::Failed(error) => said(&error),
             other => said(&other.as_str()),

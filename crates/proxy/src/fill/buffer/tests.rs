@@ -185,8 +185,7 @@ async fn ten_thousand_readers_cost_what_each_of_them_costs() {
     const CHUNKS: usize = 20;
     let began = Instant::now();
     let (writer, source) = buffer(64 << 20);
-    let reading: Vec<_> =
-        (0..READERS).map(|_| tokio::spawn(drain_length(source.reader().expect("whole")))).collect();
+    let reading: Vec<_> = (0..READERS).map(|_| tokio::spawn(drain_length(source.reader().expect("whole")))).collect();
     for _ in 0..CHUNKS {
         writer.push(Bytes::from_static(&[7; 1024])).await.expect("fits");
         tokio::task::yield_now().await;

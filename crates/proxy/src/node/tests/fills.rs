@@ -27,9 +27,19 @@ fn content(length: usize) -> Bytes {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The whole of so many bytes, under this tag; it breaks off after so many.
-    Whole { length: usize, tag: &'static str, until: usize },
+    Whole {
+        length: usize,
+        tag: &'static str,
+        until: usize,
+    },
     /// From the first byte to before the second, of so many, under this tag.
-    Rest { first: usize, until: usize, end: usize, complete: usize, tag: &'static str },
+    Rest {
+        first: usize,
+        until: usize,
+        end: usize,
+        complete: usize,
+        tag: &'static str,
+    },
     /// An error of the origin's.
     Status(u16),
     Unreachable,
@@ -283,7 +293,15 @@ async fn what_was_stored_since_the_look_up_is_not_fetched_again() {
         let target = Target::of_client(&fixture.site, (route, content_of), Scheme::Http, &authority, client);
         let key = target.key(&request);
         // Two have looked it up before either has begun.
-        let fill = || fixture.node.fill(&target, get("/", &[]), key, Basis::Nothing, Report::forward(Outcome::UriMiss, "uri-miss"));
+        let fill = || {
+            fixture.node.fill(
+                &target,
+                get("/", &[]),
+                key,
+                Basis::Nothing,
+                Report::forward(Outcome::UriMiss, "uri-miss"),
+            )
+        };
         for _ in 0..2 {
             let (bytes, clean) = read(fill().await).await;
             assert!(clean && bytes == content(length));

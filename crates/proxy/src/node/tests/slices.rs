@@ -211,7 +211,11 @@ async fn what_needs_no_bytes_fetches_none() {
     let check = async |fields: &[(&'static str, &str)], status: u16, length: Option<&str>| {
         let (reply, body, error) = origin.ask(fields).await;
         let found = reply.response.headers().get("content-length").map(|value| value.to_str().unwrap());
-        assert_eq!((reply.response.status().as_u16(), found, body.len(), error), (status, length, 0, None), "{fields:?}");
+        assert_eq!(
+            (reply.response.status().as_u16(), found, body.len(), error),
+            (status, length, 0, None),
+            "{fields:?}"
+        );
         assert_eq!(reply.report.outcome.as_str(), "hit", "{fields:?}");
         assert!(origin.asked().is_empty(), "{fields:?}");
     };
