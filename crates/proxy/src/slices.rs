@@ -12,6 +12,7 @@ mod table;
 
 use bytes::Bytes;
 use holm_cache_store::Standing;
+use holm_model::manifest::DiskAdmission;
 
 pub(crate) use self::body::Sliced;
 pub(crate) use self::cut::{Cutter, leaving_slices};
@@ -19,34 +20,20 @@ pub(crate) use self::fetch::Asking;
 pub(crate) use self::key::{Nonce, SLICE_BYTES, covered, slice_key, slice_of};
 pub(crate) use self::respond::FoundSliced;
 pub(crate) use self::table::SliceTable;
-use crate::node::{CachedObject, Node};
+use crate::node::Node;
 use crate::stored::Stored;
-use crate::storing::{Slices, Storing};
 
 impl Node {
-    /// What is stored under a key, in whichever tier.
-    pub(crate) async fn find_stored(&self, key: u128) -> Option<CachedObject> {
-        self.store.find(key).await
-    }
-
-    /// Is something stored under a key, in whichever tier?
-    pub(crate) fn has_stored(&self, key: u128) -> bool {
-        self.store.contains(key)
-    }
-
-    /// Stores a slice that was fetched by itself. What is stored, or would be if there were room, is given back.
-    pub(crate) fn keep_slice(&self, storing: &Storing, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        storing.store_one_of(slices, key, bytes)
-    }
-
-    /// How many slices one request to the next hop is for: no more than the store keeps until they are read.
-    pub(crate) const fn slices_a_fetch(&self) -> u64 {
-        2
+    /// How many slices one request to the next hop is for: no more than the store is sure to keep until they are read.
+    pub(crate) fn slices_a_fetch(&self) -> u64 {
+        if self.store.has_disk() { 16 } else { 2 }
     }
 
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.
     pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64) -> Option<Bytes> {
-        let object = self.find_stored(slice_key(nonce, index)).await?;
+        let key = slice_key(nonce, index);
+        let object = self.store.find(key).await?;
+        self.store.used(key, &object, DiskAdmission::SecondRequest);
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
         usable.then(|| object.body())
     }

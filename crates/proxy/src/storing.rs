@@ -88,10 +88,17 @@ pub(crate) struct Storable {
     primary: CacheKey,
 }
 
-/// Slices of a response whose head is stored already.
+/// Slices of a response whose head is stored already, or will be.
 pub(crate) struct Slices {
     scope: Scope,
     as_of: Seq,
+}
+
+impl Storable {
+    /// Its slices.
+    pub(crate) fn slices(&self) -> Slices {
+        Slices { scope: self.scope.clone(), as_of: self.as_of }
+    }
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -288,27 +295,21 @@ impl Storing {
         Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
     }
 
-    /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
-    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
-        let slices = Slices { scope: storable.scope.clone(), as_of: storable.as_of };
-        self.store_one_of(&slices, slice_key(nonce, index), bytes)
+    /// Stores one slice of a response that is here as a whole.
+    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
+        let Slices { scope, as_of } = storable.slices();
+        self.insert(slice_key(nonce, index), Stored::Slice, bytes, scope, as_of);
     }
 
-    /// The same for one that came by itself.
-    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
-    }
-
-    /// The same, after waiting for room where slices are spilled to; `false` if it is not kept there.
-    pub(crate) async fn spill_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> bool {
-        let key = slice_key(nonce, index);
-        let (scope, as_of) = (storable.scope.clone(), storable.as_of);
-        let slice = Arc::new(Object::new(Stored::Slice, bytes, scope, as_of, self.begun_local));
-        if self.node.store.has_disk() && !self.node.store.spill(key, &slice).await {
-            return false;
-        }
+    /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
+    /// would be if there were room; and whether it is kept where it can be read again.
+    pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
+        let slice = Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local);
+        let slice = Arc::new(slice);
+        let spilled = self.node.store.spill(key, &slice).await;
         self.keep(key, &slice);
-        self.node.store.contains(key)
+        let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
+        (slice, kept)
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.

@@ -132,7 +132,9 @@ impl Pour {
         let bytes = self.writer.joined(from, self.writer.total().min(from + SLICE_BYTES));
         let end = from + bytes.len() as u64;
         if self.keeping == Keeping::Spilling {
-            match (self.fetch.storing.spill_slice(&self.storable, self.nonce, index, bytes).await, index) {
+            let key = slice_key(self.nonce, index);
+            let (_, kept) = self.fetch.storing.spill_slice(&self.storable.slices(), key, bytes).await;
+            match (kept, index) {
                 (true, 0) => {
                     let (node, nonce) = (Arc::clone(&self.fetch.node), self.nonce);
                     self.writer.spill(Arc::new(move |at| Box::pin(Arc::clone(&node).spilled(nonce, at))));
@@ -238,7 +240,7 @@ impl Node {
     /// The bytes of a fill from this place on to the end of their slice, for those who began to read it while it came. What
     /// was purged since is still theirs, as it is for those who kept up.
     async fn spilled(self: Arc<Self>, nonce: Nonce, at: u64) -> Option<Bytes> {
-        let object = self.find_stored(slice_key(nonce, slice_of(at))).await?;
+        let object = self.store.find(slice_key(nonce, slice_of(at))).await?;
         let within = usize::try_from(at % SLICE_BYTES).ok()?;
         let body = object.body();
         (within < body.len()).then(|| body.slice(within..))

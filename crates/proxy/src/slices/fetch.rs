@@ -55,7 +55,7 @@ impl Run {
         let end = last.saturating_add(1).min(first + node.slices_a_fetch());
         let others = (first + 1..end).map_while(|index| {
             let key = located.key_of(index);
-            let missing = !node.has_stored(key);
+            let missing = !node.store.contains(key);
             missing.then(|| node.slices.begin(key)).flatten()
         });
         let tickets = std::iter::once(ticket).chain(others).collect();
@@ -113,7 +113,7 @@ impl Run {
                     charge = Some(room(&self.located.node).await?);
                 }
                 if let Some((_, bytes)) = cutter.take(&mut data) {
-                    self.deliver((storing, slices), bytes, charge.take());
+                    self.deliver((storing, slices), bytes, charge.take()).await;
                 }
                 if self.tickets.is_empty() {
                     return Ok(());
@@ -124,9 +124,9 @@ impl Run {
     }
 
     /// A slice has come: into the store, if there is room and its response may be found there, and to those who wait.
-    fn deliver(&mut self, (storing, slices): (&Storing, &Slices), bytes: Bytes, charge: Option<Charge>) {
+    async fn deliver(&mut self, (storing, slices): (&Storing, &Slices), bytes: Bytes, charge: Option<Charge>) {
         let Some(ticket) = self.tickets.pop_front() else { return };
-        let object = self.located.node.keep_slice(storing, slices, ticket.key, bytes);
+        let (object, _) = storing.spill_slice(slices, ticket.key, bytes).await;
         ticket.settle(Ok(Arc::new(Fetched { object, _charge: charge })));
     }
 }

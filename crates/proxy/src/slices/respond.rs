@@ -186,7 +186,7 @@ impl Node {
         let indexes = needed.iter().flat_map(|range| slice_of(range.first)..=slice_of(range.last));
         let (mut some, mut all) = (false, true);
         for index in indexes.take(MAX_LOOKED_FOR) {
-            let here = self.has_stored(slice_key(sliced.nonce, index));
+            let here = self.store.contains(slice_key(sliced.nonce, index));
             (some, all) = (some || here, all && here);
             if some && !all {
                 return Presence::Some;

@@ -270,7 +270,7 @@ async fn what_was_spilled_and_is_gone_is_an_error_for_those_who_need_it() {
         tokio::task::yield_now().await;
         read_now(&mut fast, &mut at_fast);
     }
-    origin.node.memory.clear();
+    origin.node.store.clear();
     sender.finish().await.expect("a reader");
     let (bytes, clean) = read(slow).await;
     assert!(!clean && content.starts_with(&bytes) && bytes.len() < content.len(), "{} bytes", bytes.len());
@@ -330,7 +330,8 @@ async fn nobody_waits_for_ever_for_what_another_one_fetches() {
     let fixture = Fixture::new(|_| Err(unreachable()));
     let (dir, asked) = (tempfile::tempdir().expect("a folder"), Arc::new(AtomicUsize::new(0)));
     let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
-    let node = Node::new(Role::Edge, ByteSize::mib(16), Arc::new(Stuck(Arc::clone(&asked))), &control);
+    let store = StoreConfig::memory_only(ByteSize::mib(16));
+    let node = Node::new(Role::Edge, &store, Arc::new(Stuck(Arc::clone(&asked))), &control).expect("memory alone");
     let fixture = Arc::new(Fixture { node, ..fixture });
     let leader = Arc::clone(&fixture);
     let leader = tokio::spawn(async move { leader.ask(get("/", &[])).await });
