@@ -204,6 +204,22 @@ impl Starting {
         self
     }
 
+    /// Has another program start it: these are its arguments, which what is to be started follows.
+    #[must_use]
+    pub fn under(mut self, program: &str, args: &[&str]) -> Self {
+        let mut outer = Command::new(program);
+        outer.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        outer.current_dir(self.dir.path());
+        self.command = outer;
+        self
+    }
+
     /// Starts it, and waits until it is ready.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 mod caching;
 mod chain;
 mod control;
+mod disk;
 mod fields;
 mod files;
 mod fills;
