@@ -7,9 +7,9 @@ use bytes::Bytes;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
-use crate::stamp::Stamp;
 use crate::marks::Local;
 use crate::scope::Scope;
+use crate::stamp::Stamp;
 
 /// What the owner of the store wants to know of an object.
 pub trait Meta: Send + Sync + Sized + 'static {
@@ -72,7 +72,14 @@ impl<M> Object<M> {
     }
 
     /// An object that was on disk.
-    pub(crate) fn restored(meta: M, body: Bytes, scope: Scope, as_of: Seq, stamp: Stamp, soft: Option<Timestamp>) -> Self {
+    pub(crate) fn restored(
+        meta: M,
+        body: Bytes,
+        scope: Scope,
+        as_of: Seq,
+        stamp: Stamp,
+        soft: Option<Timestamp>,
+    ) -> Self {
         let object = Self::new(meta, body, scope, as_of, stamp.local);
         object.mark_checked((stamp.seq, stamp.local), soft);
         object.claim_for_disk();
