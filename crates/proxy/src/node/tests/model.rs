@@ -40,7 +40,11 @@ enum Step {
     /// The origin can't be reached the next time.
     Fail,
     /// A purge enters the log; every tier applies it at once, or later.
-    Purge { selector: usize, soft: bool, at_once: bool },
+    Purge {
+        selector: usize,
+        soft: bool,
+        at_once: bool,
+    },
     /// A tier applies so many entries of the log.
     Apply(Tier, usize),
     /// A tier loses one key, or everything.
