@@ -7,6 +7,7 @@ use holm_model::units::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
+use crate::marks::Standing;
 
 const MEMORY: ByteSize = ByteSize::mib(16);
 

@@ -205,9 +205,9 @@ impl World {
             Some(url) => {
                 let Url { path, query, .. } = URLS[url];
                 let input = holm_cache_policy::KeyInput { query, ..key(path) };
-                node.memory.remove(CacheKey::primary(&input).0);
+                node.store.remove(CacheKey::primary(&input).0);
             }
-            None => node.memory.clear(),
+            None => node.store.clear(),
         }
     }
 
@@ -300,7 +300,8 @@ impl NextHop for ToShield {
 }
 
 fn shield_node(control: &Arc<Control>, origin: &Arc<Origin>, site: &Arc<Site>) -> Shield {
-    let node = Node::new(Role::Shield, MEMORY, Arc::new(Arc::clone(origin)), control);
+    let node = Node::new(Role::Shield, &StoreConfig::memory_only(MEMORY), Arc::new(Arc::clone(origin)), control)
+        .expect("memory alone");
     node.sites.store([Arc::clone(site)]);
     Shield { node, alive: watch::Sender::new(()) }
 }
@@ -312,7 +313,7 @@ fn edge_node(
     telemetry: &Arc<Shard>,
 ) -> Arc<Node> {
     let hop = ToShield { shield: Arc::clone(shield), telemetry: Arc::clone(telemetry) };
-    let node = Node::new(Role::Edge, MEMORY, Arc::new(hop), control);
+    let node = Node::new(Role::Edge, &StoreConfig::memory_only(MEMORY), Arc::new(hop), control).expect("memory alone");
     node.sites.store([Arc::clone(site)]);
     node
 }
