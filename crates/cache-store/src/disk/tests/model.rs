@@ -191,7 +191,9 @@ impl Run {
         let disk = self.disk.as_ref().unwrap();
         for (n, states) in &mut self.model {
             let found = read(disk, *n);
-            assert_eq!(disk.contains(key(*n)), found.is_some(), "key {n}");
+            // Burying what was torn may make room, at the cost of what has just been read.
+            let contained = disk.contains(key(*n));
+            assert!(contained == found.is_some() || how == End::Torn && !contained, "key {n}, {how:?}");
             assert!(
                 found.is_none() || states.contains(&found),
                 "key {n}, {how:?}\nfound {:?}\nallowed {:?}",
@@ -230,7 +232,9 @@ fn like_a_map() {
         seen.reclaimed += more.reclaimed;
     }
     eprintln!("{seen:?}");
-    assert!(seen.reinserted > 0 && seen.reclaimed > 0 && seen.crashes > 0 && seen.judged > 0 && seen.hits > seen.misses / 4);
+    assert!(
+        seen.reinserted > 0 && seen.reclaimed > 0 && seen.crashes > 0 && seen.judged > 0 && seen.hits > seen.misses / 4
+    );
 }
 
 const KEYS: u64 = 200;
