@@ -96,20 +96,34 @@ impl Tier {
     }
 
     pub(super) fn contains(&self, key: u128) -> bool {
-        let at = |at: Location| self.place(at).is_some();
-        let pending = || self.home(key).is_some_and(|home| home.queue.lock().holds(tag(key)));
-        !self.is_closed() && (self.index.get(tag(key)).is_some_and(at) || pending())
+        let Some(home) = self.home(key).filter(|_| !self.is_closed()) else { return false };
+        let indexed = || self.index.get(tag(key)).is_some_and(|at| self.place(at).is_some());
+        indexed() || {
+            // What moves between the two does so under this lock.
+            let queue = home.queue.lock();
+            queue.holds(tag(key)) || indexed()
+        }
     }
 
     pub(super) fn find(&self, key: u128) -> Option<Lookup> {
         let home = self.home(key).filter(|_| !self.is_closed())?;
-        if let Some(record) = home.queue.pending(tag(key)) {
-            return (record.key == key).then_some(Lookup::Pending(record));
+        let mut found = Err(home.queue.pending(tag(key)));
+        if let Err(None) = found {
+            found = self.index.used(tag(key)).ok_or(None);
         }
-        let at = self.index.used(tag(key))?;
-        let place = self.place(at)?;
-        let id = place.slot(at.slot).id;
-        Some(Lookup::Stored(Arc::clone(place), at, id))
+        if let Err(None) = found {
+            // Has it moved meanwhile, from the one to the other? It does so under this lock.
+            let queue = home.queue.lock();
+            found =
+                queue.record(tag(key)).map_or_else(|| self.index.used(tag(key)).ok_or(None), |held| Err(Some(held)));
+        }
+        match found {
+            Err(record) => record.filter(|record| record.key == key).map(Lookup::Pending),
+            Ok(at) => {
+                let place = self.place(at)?;
+                Some(Lookup::Stored(Arc::clone(place), at, place.slot(at.slot).id))
+            }
+        }
     }
 
     pub(super) fn offer(&self, record: &Arc<Record>) -> bool {

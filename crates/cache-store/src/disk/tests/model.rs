@@ -191,9 +191,9 @@ impl Run {
         let disk = self.disk.as_ref().unwrap();
         for (n, states) in &mut self.model {
             let found = read(disk, *n);
-            // Burying what was torn may make room, at the cost of what has just been read.
+            // Burying what a torn write has left may make room meanwhile, at the cost of what has just been read.
             let contained = disk.contains(key(*n));
-            assert!(contained == found.is_some() || how == End::Torn && !contained, "key {n}, {how:?}");
+            assert!(found.is_some() || !contained, "key {n}, {how:?}");
             assert!(
                 found.is_none() || states.contains(&found),
                 "key {n}, {how:?}\nfound {:?}\nallowed {:?}",
@@ -203,9 +203,8 @@ impl Run {
             objects += u64::from(found.is_some());
             *states = vec![found];
         }
-        // A record that was torn is buried when it is read, and that may have made room.
         let counted = disk.stats().objects;
-        assert!(counted == objects || how == End::Torn && counted < objects, "{counted} of {objects}, {how:?}");
+        assert!(counted <= objects, "{counted} of {objects}, {how:?}");
     }
 }
 

@@ -22,6 +22,7 @@ use super::super::{Control, key, site, unreachable};
 use super::oracle::{self, Asked, Oracle, Purge, Seen, What};
 use super::origin::{self, Origin, URLS, Url};
 use super::{How, Step, Tier};
+use crate::StoreConfig;
 use crate::edge::EdgeService;
 use crate::hop::{Answer, HopError, NextHop, Way};
 use crate::node::{Node, Role, now};
