@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_not_for_disk() {
         let until = Timestamp::from_secs(1);
-        assert_eq!(encoded(&Stored::Unstorable { until, reason: "x" }), None);
+        assert_eq!(encoded(&Stored::Unstorable { until, reason: "no-store" }), None);
         assert_eq!(encoded(&Stored::EarlyHints(Fields::default())), None);
     }
 
