@@ -25,7 +25,10 @@ pub struct Reading(State);
 enum State {
     /// It was in memory.
     Here(Option<Record>),
-    OnDisk { read: ReadAt, wanted: Wanted },
+    OnDisk {
+        read: ReadAt,
+        wanted: Wanted,
+    },
 }
 
 /// What is read, and where.

@@ -31,7 +31,10 @@ async fn what_an_object_costs() {
         let objects = held.objects - charged_before.objects;
         let each = (resident() - before) / usize::try_from(objects).expect("few");
         let charged = (held.bytes - charged_before.bytes) / objects.max(1);
-        println!("{round}: {objects} objects of {BODY} + {text} bytes: {} beside, charged {charged} for {each}", each.saturating_sub(own));
+        println!(
+            "{round}: {objects} objects of {BODY} + {text} bytes: {} beside, charged {charged} for {each}",
+            each.saturating_sub(own)
+        );
         assert!(each < own + MOST, "{each} bytes each, of which {own} are its own");
     }
 }
