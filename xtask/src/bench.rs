@@ -2,6 +2,7 @@
 
 mod disk;
 mod hit;
+mod memory;
 mod peers;
 mod policy;
 mod rate;
@@ -19,6 +20,8 @@ pub(crate) enum Bench {
     Hit(HitArgs),
     /// Hits from disk per second on one core, beside Traffic Server and nginx
     Disk(DiskArgs),
+    /// What an object costs in memory beside its own bytes
+    Memory,
     /// What the policy does for every hit: time, allocations, instructions
     Policy,
 }
@@ -28,6 +31,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Hit(args) => hit::run(args),
         Bench::Disk(args) => disk::run(args),
+        Bench::Memory => memory::run(),
         Bench::Policy => policy::run(),
     }
 }

@@ -478,19 +478,23 @@ impl Storing {
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
-            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone())),
-            _ => self.renew_variants(primary, Variants::new(spec.clone())),
+            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone()).into()),
+            _ => self.renew_variants(primary, Variants::new(spec.clone()).into()),
         };
         let key = variants.latest_key(primary, values);
+        let weighed = variants.weight();
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
             self.node.store.remove(oldest.0);
             self.node.store.remove(Aside::Parts.of(oldest));
         }
+        // What is stored is weighed once: a list that has grown is stored anew.
+        if variants.weight() > weighed {
+            self.renew_variants(primary, variants);
+        }
         key
     }
 
-    fn renew_variants(&self, primary: CacheKey, variants: Variants) -> Arc<Variants> {
-        let variants = Arc::new(variants);
+    fn renew_variants(&self, primary: CacheKey, variants: Arc<Variants>) -> Arc<Variants> {
         let stored = Stored::Variants(Arc::clone(&variants));
         self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
         variants
