@@ -178,7 +178,9 @@ impl EdgeNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.serving.drain(grace).await
+        let drained = self.serving.drain(grace).await;
+        tokio::task::block_in_place(|| self.node.close());
+        drained
     }
 }
 

@@ -40,6 +40,7 @@ pub struct ShieldConfig {
 pub struct ShieldNode {
     /// Where it listens.
     pub addr: SocketAddr,
+    node: Arc<Node>,
     serving: Serving,
     _following: JoinSet<()>,
 }
@@ -87,9 +88,10 @@ impl ShieldNode {
         let sockets = Workers::share(bound.udp);
         let shutdown = Shutdown::new();
         let (telemetry, serving) = (Arc::clone(telemetry), shutdown.clone());
+        let answering = Arc::clone(&node);
         let workers = Workers::start(config.workers, "shield", move |index| {
             let (socket, tls, shutdown) = (sockets.take(index), Arc::clone(&tls), serving.clone());
-            let service = ShieldService::new(Arc::clone(&node), telemetry.shard());
+            let service = ShieldService::new(Arc::clone(&answering), telemetry.shard());
             async move {
                 match socket {
                     Some(socket) => h3::serve(socket, tls, service, shutdown, h3::Limits::internal()).await,
@@ -97,7 +99,7 @@ impl ShieldNode {
                 }
             }
         })?;
-        Ok(Self { addr, serving: Serving::new(workers, shutdown), _following: following })
+        Ok(Self { addr, node, serving: Serving::new(workers, shutdown), _following: following })
     }
 
     /// Completes if a listener fails; [`ShieldNode::drain`] then says why.
@@ -110,7 +112,9 @@ impl ShieldNode {
     /// # Errors
     /// A listener had failed.
     pub async fn drain(self, grace: Duration) -> std::io::Result<usize> {
-        self.serving.drain(grace).await
+        let drained = self.serving.drain(grace).await;
+        tokio::task::block_in_place(|| self.node.close());
+        drained
     }
 }
 

@@ -26,8 +26,8 @@ pub struct FetchTimes {
 /// A stored response as the policy sees it. There is one with every object: kept small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMeta {
-    received: Timestamp,
-    initial_age: Millis,
+    /// When its age was nothing: its initial age before it was received.
+    born: Timestamp,
     lifetime: Millis,
     while_revalidate: Millis,
     if_error: Millis,
@@ -158,8 +158,7 @@ impl StoredMeta {
             Millis::of(own.map(Duration::from_secs).or(route).unwrap_or_default())
         };
         Self {
-            received: times.received,
-            initial_age: Millis::of(freshness::initial_age(headers, times)),
+            born: times.received.minus(freshness::initial_age(headers, times)),
             lifetime: Millis::of(lifetime.map_or(Duration::ZERO, |lifetime| lifetime.duration)),
             while_revalidate: window(directives.stale_while_revalidate, rule.stale_while_revalidate),
             if_error: window(directives.stale_if_error, rule.stale_if_error),
@@ -176,7 +175,7 @@ impl StoredMeta {
     /// §4.2.3: the time since the origin made or confirmed the response.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
-        self.initial_age.get().saturating_add(now.since(self.received))
+        now.since(self.born)
     }
 
     /// Seconds until it is stale; negative since it is.

@@ -51,7 +51,7 @@ pub struct Disk {
 }
 
 /// What is stored under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// A hash: evenly spread.
     pub key: u128,
@@ -282,6 +282,12 @@ impl Disk {
     fn crash(self) {
         self.tier.places.iter().for_each(|place| place.queue.crash());
         self.writers.lock().drain(..).for_each(|writer| writer.join().unwrap());
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({:032x}, {:?}, {} + {} bytes)", self.key, self.stamp, self.meta.len(), self.body.len())
     }
 }
 

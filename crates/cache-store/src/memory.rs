@@ -20,18 +20,7 @@ pub struct Memory<M: Meta> {
     capacity: ByteSize,
 }
 
-type Tier<M> = Cache<u128, Weighed<M>, BuildHasherDefault<KeyHasher>>;
-
-struct Weighed<M> {
-    object: Arc<Object<M>>,
-    weight: u32,
-}
-
-impl<M> Clone for Weighed<M> {
-    fn clone(&self) -> Self {
-        Self { object: Arc::clone(&self.object), weight: self.weight }
-    }
-}
+type Tier<M> = Cache<u128, Arc<Object<M>>, BuildHasherDefault<KeyHasher>>;
 
 /// Why an object was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +61,7 @@ impl<M: Meta> Memory<M> {
 
     /// The object of this key.
     pub fn get(&self, key: u128) -> Option<Arc<Object<M>>> {
-        self.small.get(&key).or_else(|| self.large.get(&key)).map(|found| found.object)
+        self.small.get(&key).or_else(|| self.large.get(&key))
     }
 
     /// Is there an object of this key? Says nothing of its use to the replacement policy.
@@ -104,7 +93,7 @@ impl<M: Meta> Memory<M> {
     fn put(&self, key: u128, object: Arc<Object<M>>, weight: u32) {
         let (into, other) =
             if weight <= SMALL_OBJECT { (&self.small, &self.large) } else { (&self.large, &self.small) };
-        into.insert(key, Weighed { object, weight });
+        into.insert(key, object);
         other.invalidate(&key);
     }
 
@@ -125,7 +114,7 @@ impl<M: Meta> Memory<M> {
     pub(crate) fn free_rejected(&self, marks: &Marks) {
         for tier in [&self.small, &self.large] {
             for (key, found) in tier {
-                if marks.standing_of(&found.object) == Standing::Hard {
+                if marks.standing_of(&found) == Standing::Hard {
                     tier.invalidate(&*key);
                 }
             }
@@ -153,7 +142,7 @@ fn tier<M: Meta>(bytes: u64, evicted: &Arc<AtomicU64>) -> Tier<M> {
     let evicted = Arc::clone(evicted);
     Cache::builder()
         .max_capacity(bytes)
-        .weigher(|_, found: &Weighed<M>| found.weight)
+        .weigher(|_, object: &Arc<Object<M>>| object.weight())
         .eviction_listener(move |_, _, cause| {
             if cause == RemovalCause::Size {
                 evicted.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Objects: a body, what its owner wants to know of it, and how far purges have been held against it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ pub trait Meta: Send + Sync + Sized + 'static {
 #[derive(Debug)]
 pub struct Object<M> {
     meta: M,
-    body: Bytes,
+    body: Body,
     scope: Scope,
     as_of: Seq,
     /// No purge up to this seq rejects the object.
@@ -40,6 +41,19 @@ pub struct Object<M> {
     on_disk: AtomicBool,
 }
 
+/// A body as it is kept.
+#[derive(Debug)]
+enum Body {
+    /// A small one: in memory of its own, to the byte. What it came in is often a piece of something larger, which would be
+    /// kept with it and charged to no one.
+    Exact(Box<[u8]>),
+    /// A large one, as it came: what may be kept with it is little beside it.
+    AsItCame(Box<Bytes>),
+}
+
+/// An object as the owner of the bytes of its body.
+struct BodyOf<M>(Arc<Object<M>>);
+
 impl<M> Object<M> {
     /// An object whose fetch began when purges up to `as_of` were applied, and local invalidations up to `local` seen.
     #[must_use]
@@ -47,7 +61,7 @@ impl<M> Object<M> {
         let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
         Self {
             meta,
-            body,
+            body: Body::of(body),
             scope,
             as_of,
             checked,
@@ -70,9 +84,21 @@ impl<M> Object<M> {
         &self.meta
     }
 
-    /// The body.
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    /// The body. The object stays while these bytes do.
+    pub fn body(self: &Arc<Self>) -> Bytes
+    where
+        M: Send + Sync + 'static,
+    {
+        match &self.body {
+            Body::Exact(bytes) if bytes.is_empty() => Bytes::new(),
+            Body::Exact(_) => Bytes::from_owner(BodyOf(Arc::clone(self))),
+            Body::AsItCame(bytes) => Bytes::clone(bytes),
+        }
+    }
+
+    /// How long the body is, in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.as_ref().len()
     }
 
     /// What purges select it by.
@@ -128,16 +154,44 @@ impl<M> Object<M> {
     }
 }
 
+impl Body {
+    fn of(bytes: Bytes) -> Self {
+        if bytes.len() > EXACT {
+            return Self::AsItCame(Box::new(bytes));
+        }
+        let bytes = Vec::from(bytes);
+        Self::Exact(if bytes.capacity() > bytes.len() { bytes.as_slice().into() } else { bytes.into() })
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Exact(bytes) => bytes,
+            Self::AsItCame(bytes) => bytes,
+        }
+    }
+}
+
+impl<M> AsRef<[u8]> for BodyOf<M> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.body.as_ref()
+    }
+}
+
 impl<M: Meta> Object<M> {
     /// Bytes that it occupies in memory, with the index's share.
     pub fn weight(&self) -> u32 {
-        let bytes = self.body.len() + self.meta.weight() + self.scope.weight() + ENTRY_BYTES;
+        let bytes = self.body_len() + self.meta.weight() + self.scope.weight() + ENTRY_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
 
 /// What an entry costs beside its bytes: the object, its metadata and moka's node (measured as about 500).
 const ENTRY_BYTES: usize = 512;
+
+/// The length up to which a body is small, in bytes.
+const EXACT: usize = 64 << 10;
 
 #[cfg(test)]
 mod testing {

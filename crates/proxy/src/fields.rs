@@ -13,7 +13,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// Header fields, compact: to be looked at as a map.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fields {
-    run: Bytes,
+    run: Box<[u8]>,
 }
 
 impl Fields {
@@ -33,16 +33,16 @@ impl Fields {
             put_number(&mut run, value.len());
             run.extend_from_slice(value.as_bytes());
         }
-        Self { run: run.into_boxed_slice().into() }
+        Self { run: run.into() }
     }
 
     /// Fields that were written by whomever: `None` where they are not valid, to the last byte.
-    pub(crate) fn decode(run: Bytes) -> Option<Self> {
-        let fields = Self { run };
+    pub(crate) fn decode(run: &[u8]) -> Option<Self> {
+        let fields = Self { run: run.into() };
         let mut entries = fields.entries();
         let mut count = 0;
         for (name, value) in entries.by_ref() {
-            let value = HeaderValue::from_maybe_shared(fields.run.slice(value));
+            let value = HeaderValue::from_bytes(&fields.run[value]);
             if name.to_name().is_none() || value.is_err() {
                 return None;
             }
@@ -52,16 +52,17 @@ impl Fields {
     }
 
     /// The form that [`Fields::decode`] reads.
-    pub(crate) const fn as_bytes(&self) -> &Bytes {
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.run
     }
 
-    /// The fields as a map with room for a few more. Values are slices of the run.
+    /// The fields as a map with room for a few more. Values are slices of one copy of the run: answers then share no counter
+    /// with one another, and what is stored needs none.
     pub(crate) fn to_map(&self) -> HeaderMap {
         let room = self.count().unwrap_or_default().min(MAX_FIELDS) + ANSWERS_OWN;
-        let mut map = HeaderMap::with_capacity(room);
+        let (mut map, run) = (HeaderMap::with_capacity(room), Bytes::copy_from_slice(&self.run));
         for (name, value) in self.entries() {
-            let value = HeaderValue::from_maybe_shared(self.run.slice(value));
+            let value = HeaderValue::from_maybe_shared(run.slice(value));
             // Neither fails: all was valid when it was written or read.
             if let (Some(name), Ok(value)) = (name.to_name(), value) {
                 map.append(name, value);
@@ -73,7 +74,7 @@ impl Fields {
     /// The first value of a field.
     pub(crate) fn get(&self, wanted: &HeaderName) -> Option<HeaderValue> {
         let (_, value) = self.entries().find(|(name, _)| name.is(wanted))?;
-        HeaderValue::from_maybe_shared(self.run.slice(value)).ok()
+        HeaderValue::from_bytes(&self.run[value]).ok()
     }
 
     fn count(&self) -> Option<usize> {
@@ -281,13 +282,13 @@ mod tests {
             let map = map(fields);
             let written = Fields::of(&map);
             assert_eq!(written.to_map(), map, "{fields:?}");
-            assert_eq!(Fields::decode(written.as_bytes().clone()).as_ref(), Some(&written), "{fields:?}");
+            assert_eq!(Fields::decode(written.as_bytes()).as_ref(), Some(&written), "{fields:?}");
             for name in map.keys() {
                 assert_eq!(written.get(name).as_ref(), map.get(name), "{name}");
             }
             assert_eq!(written.get(&header::UPGRADE), None);
             for length in 0..written.as_bytes().len() {
-                assert_eq!(Fields::decode(written.as_bytes().slice(..length)), None, "{fields:?} cut at {length}");
+                assert_eq!(Fields::decode(&written.as_bytes()[..length]), None, "{fields:?} cut at {length}");
             }
         };
         let long = "v".repeat(70_000);
@@ -302,7 +303,7 @@ mod tests {
     #[test]
     fn well_known_names_keep_their_codes() {
         let run = Fields::of(&map(&[("accept-ranges", "bytes"), ("x-timer", "1"), ("x-own", "2")]));
-        assert_eq!(run.as_bytes().as_ref(), b"\x03\x01\x05bytes\x55\x011\x00\x05x-own\x012");
+        assert_eq!(run.as_bytes(), b"\x03\x01\x05bytes\x55\x011\x00\x05x-own\x012");
         assert_eq!(CODES.len(), KNOWN.len(), "each once");
     }
 
@@ -321,16 +322,15 @@ mod tests {
             b"\x00\x01\x01a",
             b"\xff\xff\xff\xff\x01",
         ] {
-            assert_eq!(Fields::decode(Bytes::from_static(run)), None, "{run:?}");
+            assert_eq!(Fields::decode(run), None, "{run:?}");
         }
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(run: Vec<u8>) {
-            let run = Bytes::from(run);
-            let decoded = Fields::decode(run.clone());
-            let map = Fields { run }.to_map();
+            let decoded = Fields::decode(&run);
+            let map = Fields { run: run.into() }.to_map();
             if let Some(decoded) = decoded {
                 prop_assert_eq!(decoded.to_map(), map);
             }

@@ -3,9 +3,16 @@
 //! A fill learns from the response's head whether it can be shared. If so it streams to all and ends in the store; if
 //! not, the response goes to the one who began it and the others are released at once.
 
+mod budget;
 mod buffer;
 mod fetch;
+mod outcome;
+mod pour;
+mod reader;
+mod resume;
 mod table;
+mod wakers;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +27,12 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::buffer::FillReader;
-pub(crate) use self::buffer::{Charge, FillBudget};
+pub(crate) use self::budget::{Charge, FillBudget};
 use self::fetch::Fetch;
+pub(crate) use self::outcome::Outcome as FillOutcome;
+use self::reader::FillReader;
 pub(crate) use self::table::FillTable;
 use self::table::{Entered, Fill, Phase, Streaming};
 use crate::answer::{self, Source};
@@ -31,10 +40,10 @@ use crate::hop::{Head, HopError};
 use crate::node::{CachedObject, Node, Reply, Target, now};
 use crate::report::Report;
 use crate::slices::Asking;
-use crate::stored::{StoredParts, StoredResponse};
+use crate::stored::{StoredHead, StoredParts, StoredResponse};
 
 /// A stored response that is no longer fresh, offered to the next hop for confirmation.
-pub(crate) type StaleObject = (CachedObject, Arc<StoredResponse>);
+pub(crate) type StaleObject = (CachedObject, StoredHead);
 
 /// What is stored that a fetch can build on.
 #[derive(Debug, Clone)]
@@ -74,8 +83,12 @@ impl Node {
         report: Report,
     ) -> Reply {
         let hearer = self.hearer(target, &request);
-        for _ in 0..MAX_GENERATIONS {
-            match self.enter_fill(target, &request, key) {
+        let patience = Instant::now() + MAX_WAIT;
+        for generation in 0..MAX_GENERATIONS {
+            let looked_up = (generation == 0).then_some(&basis);
+            match self.enter_fill(target, &request, key, looked_up) {
+                // Whoever fetched it until now has stored it since the look-up.
+                Entered::Needless => return Box::pin(self.respond(*target, request)).await,
                 Entered::Leader(ticket) => {
                     let (begun, answer) = oneshot::channel();
                     let fill = Arc::clone(&ticket.fill);
@@ -97,7 +110,10 @@ impl Node {
                     if target.route.rule.early_hints {
                         fill.audience.join(hearer);
                     }
-                    let Ok(phase) = tokio::time::timeout(MAX_WAIT, fill.answered()).await else {
+                    let waiting = self.fills.counts.wait();
+                    let answered = tokio::time::timeout_at(patience, fill.answered()).await;
+                    drop(waiting);
+                    let Ok(phase) = answered else {
                         return self.pass(target, request, report.with_cause("fill-wait")).await;
                     };
                     if let Phase::Released(reason) = phase {
@@ -117,9 +133,28 @@ impl Node {
         self.pass(target, request, report.with_cause("fill-superseded")).await
     }
 
-    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other.
-    fn enter_fill(&self, target: &Target<'_>, request: &Request<Body>, key: CacheKey) -> Entered {
-        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), || Fill::new(self, target, request))
+    /// A fill may be joined if no purge since its beginning concerns it: joining is a look-up like any other. None is begun
+    /// if something else is stored now than the look-up found.
+    fn enter_fill(
+        &self,
+        target: &Target<'_>,
+        request: &Request<Body>,
+        key: CacheKey,
+        looked_up: Option<&Basis>,
+    ) -> Entered {
+        let begin = || {
+            let superseded = looked_up.is_some_and(|found| self.supersedes(key, found));
+            (!superseded).then(|| Fill::new(self, target, request))
+        };
+        self.fills.enter(key.0, |fill| fill.is_live(&self.marks), begin)
+    }
+
+    /// Is there a whole response now that was not there when this was looked up?
+    fn supersedes(&self, key: CacheKey, found: &Basis) -> bool {
+        self.store.get(key.0).is_some_and(|object| {
+            let known = found.stale().is_some_and(|(stale, _)| Arc::ptr_eq(stale, &object));
+            !known && self.is_whole(&object) && self.marks.standing_of(&object) == Standing::Live
+        })
     }
 
     /// May a stale response stand in for one that does not come? Not if it was purged since it was found.
@@ -143,14 +178,14 @@ impl Node {
         target: &Target<'_>,
         request: &Request<Body>,
         key: CacheKey,
-        (object, head): (&CachedObject, &Arc<StoredResponse>),
+        (object, head): (&CachedObject, StoredHead),
     ) {
         if self.fills.contains(key.0) {
             return;
         }
-        let entered = self.fills.enter(key.0, |_| true, || Fill::new(self, target, request));
+        let stale = Basis::Stale((Arc::clone(object), head));
+        let entered = self.enter_fill(target, request, key, Some(&stale));
         if let Entered::Leader(ticket) = entered {
-            let stale = Basis::Stale((Arc::clone(object), Arc::clone(head)));
             tokio::spawn(Fetch::new(self, target, request, ticket, stale).run(None));
         }
     }
@@ -291,7 +326,7 @@ pub(crate) fn filling_head(request: &Request<Body>) -> Head {
 
 const PARTIAL: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// How long a request waits for someone else's fetch before it makes its own.
+/// How long a request waits for the heads of others' fetches before it makes its own.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// How many fills one request may find outdated (purged, another variant) before it makes its own way.

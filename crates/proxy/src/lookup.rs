@@ -12,14 +12,14 @@ use http::{HeaderMap, Request};
 use smallvec::SmallVec;
 
 use crate::node::{CachedObject, Node, Target, equivalent_key, path_key};
-use crate::stored::{Aside, Stored, StoredParts, StoredResponse};
+use crate::stored::{Aside, Stored, StoredHead, StoredParts};
 
 /// What a look-up found.
 pub(crate) enum Found {
     /// Nothing usable; the key that a fill goes under.
     Nothing(CacheKey, MissReason),
     /// A response, whole or in slices; `soft_since` if a soft purge made it stale.
-    Response { key: CacheKey, object: CachedObject, head: Arc<StoredResponse>, soft_since: Option<Timestamp> },
+    Response { key: CacheKey, object: CachedObject, head: StoredHead, soft_since: Option<Timestamp> },
     /// Parts of one.
     Parts { key: CacheKey, object: CachedObject, stored: Arc<StoredParts>, soft_since: Option<Timestamp> },
     /// The last response could not be stored.
@@ -138,23 +138,16 @@ impl Node {
             Standing::Soft { since } => Some(since),
             Standing::Live => None,
         };
+        if let Some(head) = StoredHead::of(&object) {
+            return Found::Response { key, object, head, soft_since };
+        }
         match object.meta() {
-            Stored::Response(head) => {
-                let head = Arc::clone(head);
-                Found::Response { key, object, head, soft_since }
-            }
-            Stored::Sliced(sliced) => {
-                let head = Arc::clone(&sliced.head);
-                Found::Response { key, object, head, soft_since }
-            }
             Stored::Parts(stored) => {
                 let stored = Arc::clone(stored);
                 Found::Parts { key, object, stored, soft_since }
             }
-            Stored::Variants(_) | Stored::Queries(_) | Stored::EarlyHints(_) | Stored::Slice => {
-                Found::Nothing(key, MissReason::UriMiss)
-            }
             Stored::Unstorable { reason, .. } => Found::Unstorable(reason),
+            _ => Found::Nothing(key, MissReason::UriMiss),
         }
     }
 

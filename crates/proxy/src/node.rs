@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use crate::address::Authority;
 use crate::faults::Faults;
 use crate::files::FileHop;
-use crate::fill::{FillBudget, FillTable};
+use crate::fill::{FillBudget, FillOutcome, FillTable};
 use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
@@ -62,6 +63,8 @@ pub struct Node {
     pub(crate) max_object: u64,
     /// The largest body that is held in memory as a whole, in bytes.
     pub(crate) max_held: u64,
+    /// Is there a place that slices are spilled to while a body arrives?
+    spills: AtomicBool,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// What of it is broken.
@@ -151,6 +154,7 @@ impl Node {
             max_object: if store.has_disk() { store.max_on_disk() } else { max_held },
             max_held,
             marks: Arc::clone(store.marks()),
+            spills: AtomicBool::new(store.has_disk()),
             store,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
@@ -184,12 +188,23 @@ impl Node {
         if let Some(stats) = &disk {
             collect_disk([node, tier], stats, registry);
         }
+        registry.set(names::FILL_BYTES, &[node, tier], float(self.budget.used()));
+        registry.set(names::FILL_WAITERS, &[node, tier], float(self.fills.counts.waiters()));
+        for outcome in FillOutcome::ALL {
+            let ended = float(self.fills.counts.ended(outcome));
+            registry.set(names::FILLS, &[node, tier, ("outcome", outcome.as_str())], ended);
+        }
         registry.set(names::PURGE_MARKS, &[node], float(self.marks.len() as u64));
     }
 
     /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
     pub fn close(&self) {
         self.store.close();
+    }
+
+    /// Is there a place that slices are spilled to while a body arrives? Without one, they stay in memory until its end.
+    pub(crate) fn spills(&self) -> bool {
+        self.spills.load(Ordering::Relaxed)
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?

@@ -49,13 +49,13 @@ impl Node {
             Found::Response { key, object, head, soft_since } => {
                 if let Stored::Sliced(sliced) = object.meta() {
                     let verdict = head.meta.verdict(&directives, now, soft_since);
-                    let found = FoundSliced { key, object: &object, sliced, verdict };
+                    let found = FoundSliced { key, object: &object, head: &head, sliced, verdict };
                     return Box::pin(self.respond_sliced(&target, request, found, &directives, (applied, now))).await;
                 }
                 match head.meta.verdict(&directives, now, soft_since) {
                     Verdict::Serve => self.hit(&request, &object, &head, applied, now),
                     Verdict::ServeStale(reason) => {
-                        self.revalidate_behind(&target, &request, key, (&object, &head));
+                        self.revalidate_behind(&target, &request, key, (&object, head.clone()));
                         self.stale(&target, &request, &object, &head, reason, now)
                     }
                     Verdict::Revalidate(reason) if directives.only_if_cached() => self.not_cached(reason.as_str()),
@@ -98,11 +98,11 @@ impl Node {
         &self,
         request: &Request<Body>,
         object: &CachedObject,
-        head: &Arc<StoredResponse>,
+        head: &StoredResponse,
         as_of: Seq,
         now: Timestamp,
     ) -> Reply {
-        let response = answer::from_stored(request, head, Source::Whole(object.body().clone()), now);
+        let response = answer::from_stored(request, head, Source::Whole(object.body()), now);
         Reply::from_cache(response, Report::hit(&head.meta, now), as_of)
     }
 
@@ -123,7 +123,7 @@ impl Node {
         target: &Target<'_>,
         request: &Request<Body>,
         object: &CachedObject,
-        head: &Arc<StoredResponse>,
+        head: &StoredResponse,
         reason: StaleReason,
         now: Timestamp,
     ) -> Reply {

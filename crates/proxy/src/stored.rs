@@ -1,5 +1,6 @@
 //! What the cache holds under a key: a response, parts or slices of one, the variants of a URL, or a warning.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use holm_cache_policy::{CacheKey, NoVarySearch, Parts, Selected, StoredMeta, strong_etag};
@@ -8,6 +9,7 @@ use holm_model::units::Timestamp;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::fields::Fields;
+use crate::node::CachedObject;
 use crate::slices::Nonce;
 use crate::variants::Variants;
 
@@ -17,7 +19,7 @@ mod codec;
 #[derive(Debug, Clone)]
 pub(crate) enum Stored {
     /// A response; the object's body is its body.
-    Response(Arc<StoredResponse>),
+    Response(StoredResponse),
     /// A response whose body is kept in slices, under keys of their own. The object's body is empty.
     Sliced(Arc<StoredSliced>),
     /// A slice of a response; the object's body is its bytes.
@@ -65,8 +67,8 @@ pub(crate) struct StoredResponse {
     /// End-to-end fields; on the edge, only what a client may see.
     pub(crate) fields: Fields,
     pub(crate) meta: StoredMeta,
-    /// What the response varies by and the values that its request had.
-    pub(crate) vary: Option<Selected>,
+    /// What the response varies by and the values that its request had. Most vary by nothing: it takes little room then.
+    pub(crate) vary: Option<Box<Selected>>,
 }
 
 /// A response whose body is kept in slices.
@@ -88,9 +90,28 @@ pub(crate) struct StoredParts {
     pub(crate) parts: Parts,
 }
 
+/// The head of a stored response, which stays while this does. An object and its head are one piece of memory.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredHead(CachedObject);
+
+impl StoredHead {
+    /// The head of an object, if that is a response, whole or in slices.
+    pub(crate) fn of(object: &CachedObject) -> Option<Self> {
+        object.meta().response().map(|_| Self(Arc::clone(object)))
+    }
+}
+
+impl Deref for StoredHead {
+    type Target = StoredResponse;
+
+    fn deref(&self) -> &StoredResponse {
+        self.0.meta().response().expect("invariant: it was made of a response")
+    }
+}
+
 impl Stored {
     /// The response, if this is one, whole or in slices.
-    pub(crate) fn response(&self) -> Option<&Arc<StoredResponse>> {
+    pub(crate) fn response(&self) -> Option<&StoredResponse> {
         match self {
             Self::Response(head) => Some(head),
             Self::Sliced(sliced) => Some(&sliced.head),

@@ -88,10 +88,17 @@ pub(crate) struct Storable {
     primary: CacheKey,
 }
 
-/// Slices of a response whose head is stored already.
+/// Slices of a response whose head is stored already, or will be.
 pub(crate) struct Slices {
     scope: Scope,
     as_of: Seq,
+}
+
+impl Storable {
+    /// Its slices.
+    pub(crate) fn slices(&self) -> Slices {
+        Slices { scope: self.scope.clone(), as_of: self.as_of }
+    }
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -185,7 +192,7 @@ impl Storing {
             (spec, values)
         });
         let key = vary.as_ref().map_or(primary, |(spec, values)| self.variant_key(primary, spec, values, headers));
-        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values));
+        let vary = vary.map(|(spec, values)| Selected::of(&spec, &values).into());
         let head = StoredResponse { status, fields: self.clean(headers.clone()), meta, vary };
         Ok(Storable { head: Arc::new(head), scope, as_of, key, primary })
     }
@@ -234,7 +241,7 @@ impl Storing {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(head), bytes, scope, as_of);
+        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
     }
 
     fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
@@ -291,25 +298,26 @@ impl Storing {
         Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
     }
 
-    /// Stores one slice of a response. What is stored, or would be if there were room, is given back.
-    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) -> CachedObject {
-        let slices = Slices { scope: storable.scope.clone(), as_of: storable.as_of };
-        self.store_one_of(&slices, slice_key(nonce, index), bytes)
+    /// Stores one slice of a response that is here as a whole.
+    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
+        let Slices { scope, as_of } = storable.slices();
+        self.insert(slice_key(nonce, index), Stored::Slice, bytes, scope, as_of);
     }
 
-    /// The same for one that came by itself.
-    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        self.insert(key, Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
+    /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
+    /// would be if there were room; and whether it is kept where it can be read again.
+    pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
+        let slice = self.unstored_slice(slices, bytes);
+        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
+        let spilled = spills && self.node.store.spill(key, &slice).await;
+        self.keep(key, &slice);
+        let kept = if spills { spilled } else { self.node.store.contains(key) };
+        (slice, kept)
     }
 
     /// One that nobody would find.
     pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
         Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
-    }
-
-    /// May what it stores go to disk?
-    pub(crate) const fn disk(&self) -> DiskAdmission {
-        self.rule.disk
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -400,9 +408,9 @@ impl Storing {
                     Stored::Sliced(sliced) => {
                         Stored::Sliced(Arc::new(StoredSliced { head, key, ..StoredSliced::clone(sliced) }))
                     }
-                    _ => Stored::Response(head),
+                    _ => Stored::Response(StoredResponse::clone(&head)),
                 };
-                Renewed::Shared(self.insert(key.0, stored, object.body().clone(), scope, as_of))
+                Renewed::Shared(self.insert(key.0, stored, object.body(), scope, as_of))
             }
             Err(reason) => {
                 if !reason.is_of_request() {
@@ -480,15 +488,17 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
-        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
-        if self.node.marks.standing_of(&object) != Standing::Hard {
-            let admission = self.rule.disk;
-            let stored = self.node.store.insert(key, Arc::clone(&object), &self.guard, admission);
-            if let Err(refused) = stored {
-                debug!(%refused, "a fetched object was not stored");
-            }
-        }
+        self.keep(key, &object);
         object
+    }
+
+    fn keep(&self, key: u128, object: &CachedObject) {
+        // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
+        if self.node.marks.standing_of(object) != Standing::Hard
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+        {
+            debug!(%refused, "a fetched object was not stored");
+        }
     }
 }
 

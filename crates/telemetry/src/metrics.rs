@@ -61,6 +61,9 @@ metrics! {
     DISK_REINSERTED Counter "holm_disk_reinserted_total" "Objects that were written again when their place was reclaimed, because they had been read, by node and tier.";
     DISK_REFUSED Counter "holm_disk_refused_total" "Objects that were not written because the disk tier could not keep up, by node and tier.";
     DISK_READ_ERRORS Counter "holm_disk_read_errors_total" "Reads from the disk tier that failed or found damage, each of them a miss, by node and tier.";
+    FILLS Counter "holm_fills_total" "Fetches that others may share, by node, tier and how they ended (stored, resumed, refreshed, released, too-large, abandoned, broken, failed).";
+    FILL_WAITERS Gauge "holm_fill_waiters" "Requests that wait for the head of a fetch which another one began, by node and tier.";
+    FILL_BYTES Gauge "holm_fill_bytes" "Bytes of bodies under way that are held in memory, by node and tier.";
     PURGE_MARKS Gauge "holm_purge_marks" "Purge marks kept because older content may still be held, by node.";
     UPSTREAM_REQUESTS Counter "holm_upstream_requests_total" "Requests sent to an origin's endpoint, by site, pool, endpoint and outcome (a status class or the reason of the failure).";
     HANDLER_SECONDS Counter "holm_handler_seconds_total" "Seconds that calls of a handler took to their response's head, by handler.";

@@ -34,7 +34,7 @@ impl Peers {
     pub(super) fn start() -> Result<Self> {
         let dir = repo::empty_scratch("bench")?;
         make_certificate(&dir)?;
-        let mut command = command::program(binary("holm-example-origin"));
+        let mut command = command::program(binary("release", "holm-example-origin"));
         let (origin, ready) =
             Server::start_ready("origin", command.args(["--name", "bench"]), &dir.join("origin.log"))?;
         let url = ready["url"].as_str().context("the origin told no URL")?;
@@ -109,7 +109,7 @@ fn start_nginx(dir: &Path, origin: &str) -> Result<Peer> {
 
 fn start_holm(dir: &Path, origin: &str) -> Result<Peer> {
     let any = "127.0.0.1:0";
-    let program = binary("holm");
+    let program = binary("release", "holm");
     let mut holm = on_server_core(&program);
     holm.args(["up", "--json", "--workers", "1", "--origin", origin]);
     holm.args(["--http", any, "--https", any, "--admin", any, "--data-dir"]).arg(dir.join("data"));
@@ -128,14 +128,19 @@ fn make_certificate(dir: &Path) -> Result<()> {
     command::quiet(openssl.arg("-keyout").arg(dir.join("key.pem")).arg("-out").arg(dir.join("cert.pem")))
 }
 
-/// nginx cannot say which port it took, so it is told: ports that were free a moment ago.
-fn free_ports() -> Result<[SocketAddr; 2]> {
-    let listen = || TcpListener::bind("127.0.0.1:0").context("no free port");
-    let (one, other) = (listen()?, listen()?);
-    Ok([one.local_addr()?, other.local_addr()?])
+/// nginx and Traffic Server cannot say which port they took, so they are told: ports that were free a moment ago.
+pub(super) fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
+    let listen = |_| TcpListener::bind("127.0.0.1:0").context("no free port");
+    // All at once: one that is free again might be given twice.
+    let listeners = (0..N).map(listen).collect::<Result<Vec<_>>>()?;
+    let mut addrs = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for (addr, listener) in addrs.iter_mut().zip(&listeners) {
+        *addr = listener.local_addr()?;
+    }
+    Ok(addrs)
 }
 
-fn wait_for(addr: SocketAddr, server: &mut Server) -> Result<()> {
+pub(super) fn wait_for(addr: SocketAddr, server: &mut Server) -> Result<()> {
     let deadline = Instant::now() + READY_WITHIN;
     while TcpStream::connect(addr).is_err() {
         server.check()?;
@@ -145,14 +150,14 @@ fn wait_for(addr: SocketAddr, server: &mut Server) -> Result<()> {
     Ok(())
 }
 
-fn on_server_core(program: &Path) -> Command {
+pub(super) fn on_server_core(program: &Path) -> Command {
     let mut taskset = command::program("taskset");
     taskset.args(["-c", SERVER_CORE]).arg(program);
     taskset
 }
 
-fn binary(name: &str) -> PathBuf {
-    repo::target().join("release").join(name)
+pub(super) fn binary(profile: &str, name: &str) -> PathBuf {
+    repo::target().join(profile).join(name)
 }
 
 /// The load has the other one.

@@ -82,7 +82,7 @@ impl fmt::Display for Rate {
 }
 
 /// The servers have the other one.
-const LOAD_CORE: &str = "1";
+pub(super) const LOAD_CORE: &str = "1";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Block files: a region of a file or of a block device, read without blocking the reader and written in whole blocks.
 //!
-//! Reads go through an io_uring of the file's own, or through threads where the kernel refuses one. Both hand buffers to
-//! the kernel or to another thread: hence the `unsafe` in `buffer`, `ring` and `open`, the crate's only.
+//! Reads go through an io_uring of the file's own, or through threads where the kernel refuses one. The kernel writes to
+//! our buffers meanwhile: hence the `unsafe` in here, the crate's only.
 
 mod buffer;
 #[cfg(test)]

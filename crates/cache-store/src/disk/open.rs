@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use holm_model::units::ByteSize;
 
@@ -62,7 +63,7 @@ impl Opened {
         let too_small = || DiskError::TooSmall { path: path.clone(), size: place.size };
         let shape = Shape::new(size, segment).filter(|_| place.size >= SMALLEST_PLACE).ok_or_else(too_small)?;
         let error = |operation| move |error| io_error(path, size, operation, error);
-        let file = BlockFile::open(path, place.offset, size).map_err(error("open"))?;
+        let file = open_patiently(path, place.offset, size).map_err(error("open"))?;
         let (state, why) = match Superblock::load(&file).map_err(error("read"))? {
             Found::Ours(state) if state.shape.size == size => return Ok(Self { file, state: *state, new: false }),
             Found::Newer(version) => return Err(DiskError::Newer { path: path.clone(), version }),
@@ -115,6 +116,17 @@ fn unite(opened: &mut [Opened], config: &DiskConfig) -> u64 {
     epoch
 }
 
+/// What a process that was killed had in use is free only when the kernel has put away its reads, shortly after it is gone.
+fn open_patiently(path: &Path, offset: u64, size: u64) -> io::Result<Arc<BlockFile>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match BlockFile::open(path, offset, size) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => thread::sleep(PAUSE),
+            opened => return opened,
+        }
+    }
+}
+
 fn blank(shape: Shape) -> io::Result<Superblock> {
     Ok(Superblock {
         id: random()?,
@@ -134,3 +146,6 @@ fn blank(shape: Shape) -> io::Result<Superblock> {
 fn io_error(path: &Path, size: u64, operation: &'static str, error: io::Error) -> DiskError {
     DiskError::Io { path: path.to_owned(), operation, size: ByteSize::bytes(size), error }
 }
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);

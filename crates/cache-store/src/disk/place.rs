@@ -48,6 +48,8 @@ pub(super) struct Slot {
     pub(super) id: SegmentId,
     /// The least of each count of the records' stamps; `None` without records.
     pub(super) oldest: Option<Stamp>,
+    /// The unit behind the last record that was stored in it since the start, tombstones aside.
+    pub(super) end: u32,
 }
 
 #[derive(Debug, Default)]
@@ -199,6 +201,11 @@ impl Place {
 }
 
 impl Slot {
+    /// A new segment's.
+    pub(super) fn empty(id: SegmentId) -> Self {
+        Self { id, oldest: None, end: 0 }
+    }
+
     /// One more record with this stamp.
     pub(super) fn add(&mut self, stamp: Stamp) {
         self.oldest = Some(self.oldest.map_or(stamp, |oldest| oldest.min(stamp)));

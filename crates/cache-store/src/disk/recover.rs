@@ -82,7 +82,8 @@ impl Recovery<'_> {
             }
         }
         match newest {
-            Newest::NotBegun => {}
+            // Its number is still to be used: segments follow one another without a gap.
+            Newest::NotBegun => self.state.opened = opened - 1,
             Newest::Sealed(id, entries) => self.add(id, &entries),
             Newest::Open(id, scan) => {
                 self.add(id, &scan.entries);
@@ -110,8 +111,18 @@ impl Recovery<'_> {
                 }
             },
             Some(id) if self.place.shape.before(opened) == Some(id.number) => Newest::NotBegun,
+            None if self.is_blank(slot) => Newest::NotBegun,
             _ => Newest::Lost,
         }
+    }
+
+    /// Nothing has ever lain there, nor was to.
+    fn is_blank(&self, slot: u32) -> bool {
+        let (shape, opened) = (self.place.shape, self.state.opened);
+        let block = self.place.file.read_blocking(shape.slot_at(slot), ALIGN);
+        shape.before(opened).is_none()
+            && self.state.swept.upto.segment < opened
+            && block.is_ok_and(|block| block.iter().all(|byte| *byte == 0))
     }
 
     /// A segment that was full before the last one was begun. `None`: it is damaged.
@@ -149,7 +160,7 @@ impl Recovery<'_> {
 
     fn add(&self, id: SegmentId, entries: &Entries) {
         let slot_number = self.place.shape.slot_of(id.number);
-        let mut slot = Slot { id, oldest: None };
+        let mut slot = Slot::empty(id);
         for entry in entries.iter().filter(|entry| self.place.shape.holds(entry.unit, entry.units)) {
             self.tier.note_serial(entry.serial);
             let at = location(self.place, slot_number, &entry);

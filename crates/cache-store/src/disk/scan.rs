@@ -9,7 +9,7 @@ use super::record::{HEAD, Head};
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) entries: Entries,
-    /// The unit behind the last of them.
+    /// The unit behind the write that the last of them came with.
     pub(super) end: u32,
     /// Something is damaged before the last of them.
     pub(super) gap: bool,
@@ -17,7 +17,7 @@ pub(super) struct Scan {
 
 /// The records of a segment, whose bytes these are. Whether their contents are whole is seen when they are read.
 pub(super) fn scan(bytes: &[u8], id: SegmentId, secret: &Secret) -> Scan {
-    let mut scan = Scan::default();
+    let mut scan = Scan { end: unit(ALIGN), ..Scan::default() };
     let mut damaged = false;
     let mut at = ALIGN;
     while at + UNIT <= bytes.len() {
@@ -26,7 +26,7 @@ pub(super) fn scan(bytes: &[u8], id: SegmentId, secret: &Secret) -> Scan {
             let scope = at + HEAD..at + HEAD + head.lengths.scope as usize;
             scan.entries.push(&head, &bytes[scope]);
             at += len;
-            scan.end = u32::try_from(at / UNIT).unwrap_or(u32::MAX);
+            scan.end = unit(at.next_multiple_of(ALIGN));
             continue;
         }
         // Each write begins at a block; the last unit of one may be followed by zeros.
@@ -43,4 +43,8 @@ fn record_at(bytes: &[u8], at: usize, id: SegmentId, secret: &Secret) -> Option<
     let len = usize::from(head.lengths.units()) * UNIT;
     let here = head.segment == id && head.unit as usize == at / UNIT && at + len <= bytes.len();
     here.then_some((head, len))
+}
+
+fn unit(at: usize) -> u32 {
+    u32::try_from(at / UNIT).unwrap_or(u32::MAX)
 }

@@ -164,7 +164,7 @@ fn put_slot(out: &mut Vec<u8>, slot: Slot) {
 
 fn slot(fields: &mut Fields<'_>) -> Option<Slot> {
     let (id, stamp): (SegmentId, Stamp) = (fields.segment()?, fields.stamp()?);
-    Some(Slot { id, oldest: (stamp != NO_STAMP).then_some(stamp) })
+    Some(Slot { oldest: (stamp != NO_STAMP).then_some(stamp), ..Slot::empty(id) })
 }
 
 const NO_STAMP: Stamp = Stamp { seq: Seq::new(u64::MAX), local: Local(u64::MAX) };

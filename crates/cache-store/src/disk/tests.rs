@@ -14,6 +14,11 @@ use super::*;
 use crate::marks::Local;
 
 mod basics;
+mod damage;
+mod failing;
+mod formats;
+mod model;
+mod reclaiming;
 
 /// Places in a folder of their own, and what was alerted.
 struct Rig {
@@ -33,6 +38,12 @@ impl Rig {
             queue: ByteSize::mib(32),
             alerts: Arc::default(),
         }
+    }
+
+    /// Where nothing is ever synced, if there is such a place: for tests that write a lot.
+    fn in_memory(sizes: &[ByteSize]) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self { folder, ..Self::new(sizes) }
     }
 
     fn path(&self, place: usize) -> PathBuf {

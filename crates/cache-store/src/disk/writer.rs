@@ -130,6 +130,7 @@ impl Writer {
         let stored = head.kind == Kind::Stored;
         if stored && let Some(slot) = self.place.slots.write().get_mut(open.slot as usize) {
             slot.add(head.stamp);
+            slot.end = unit + u32::from(units);
         }
         let at = stored.then_some(Location { place: self.place.number, slot: open.slot, unit, units });
         self.batch.push(Written { tag: tag(head.key), serial: head.serial, at, charged });
@@ -170,7 +171,7 @@ impl Writer {
         self.place.file.write_at(&block, self.place.shape.slot_at(slot)).map_err(writing)?;
         // What lay there is gone for recovery: now it may be forgotten here, and removals need no tombstones.
         let kept = self.forget(slot, reclaim);
-        self.place.set_slot(slot, Slot { id, oldest: None });
+        self.place.set_slot(slot, Slot::empty(id));
         *self.place.open.lock() = Open { id, entries: Entries::default() };
         let first_unit = u32::try_from(ALIGN / UNIT).expect("invariant: 8");
         self.open = Some(Cursor { id, slot, unit: first_unit });
@@ -242,10 +243,13 @@ impl Writer {
 
     fn clear(&mut self) -> Result<(), Failure> {
         (self.fill, self.open, self.deadline) = (0, None, None);
-        for written in &mut self.batch {
-            written.at = None;
+        let mut queue = self.place.queue.lock();
+        for written in self.batch.drain(..) {
+            queue.release(written.charged);
+            // One that was moved has become pending since the queue was emptied.
+            queue.written(written.tag, written.serial);
         }
-        self.tier.written(&self.place, &mut self.batch);
+        super::queue::wake(queue);
         (self.state.first, self.state.distrust) = (self.next, Distrust::default());
         self.store_state()?;
         *self.place.open.lock() = Open::default();
@@ -258,11 +262,11 @@ impl Writer {
         self.state.swept = swept;
         self.store_state()?;
         *self.place.swept.write() = swept;
-        let end = self.end();
-        for slot in self.place.slots.write().iter_mut() {
-            let whole = slot.id.number < swept.upto.segment || end == swept.upto && self.fill == 0;
-            slot.oldest = slot.oldest.map(|oldest| if whole { oldest.max(swept.stamp) } else { oldest });
+        let mut slots = self.place.slots.write();
+        for slot in slots.iter_mut().filter(|slot| super::shape::position(slot.id, slot.end) <= swept.upto) {
+            slot.oldest = slot.oldest.map(|oldest| oldest.max(swept.stamp));
         }
+        drop(slots);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 
 impl<M: Meta> Object<M> {
     /// The object for the disk; `None` where its owner keeps such objects in memory only.
-    pub(super) fn to_record(&self, key: u128) -> Option<Record> {
+    pub(super) fn to_record(self: &Arc<Self>, key: u128) -> Option<Record> {
         let mut meta = Vec::with_capacity(META_CAPACITY);
         meta.extend_from_slice(&self.as_of().get().to_le_bytes());
         meta.extend_from_slice(&self.soft_since().map_or(0, |since| since.as_millis()).to_le_bytes());
@@ -26,7 +26,7 @@ impl<M: Meta> Object<M> {
             stamp: self.stamp(),
             scope: scope.into(),
             meta: meta.into(),
-            body: self.body().clone(),
+            body: self.body(),
         })
     }
 

@@ -1,123 +1,37 @@
 //! A fill's body while it arrives: one writer, any number of readers, bounded memory.
 //!
-//! A *whole* buffer keeps every chunk, because the object will be stored and a late reader starts at byte 0. When the body
-//! turns out too large to store, the writer calls [`FillWriter::slide`]: from there on the buffer is a window, chunks that every
-//! reader has passed are dropped, and the slowest reader holds the writer (hence the origin) back.
+//! It begins *whole*: every chunk is kept, for a late reader starts at byte 0 and the body will be stored. What the writer has
+//! stored ([`FillWriter::stored`]) may be dropped: whoever is before it reads it from the store and catches up, so that the
+//! slowest reader holds nothing back. A body that can't be stored is passed on ([`FillWriter::slide`]): chunks that every
+//! reader has passed are dropped, no new readers begin, and the slowest holds the writer (hence the origin) back.
 
-use std::collections::{HashMap, VecDeque};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use holm_transport::body::BodyError;
 use http::HeaderMap;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Frame;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use holm_transport::body::BodyError;
+use super::budget::{Charge, FillBudget};
+use super::reader::FillReader;
+use super::wakers::Wakers;
+use super::window::{Next, Passed, Window};
+use crate::storing::join;
 
-/// How much a sliding buffer holds for its slowest reader before the writer waits, in bytes.
-pub(crate) const WINDOW_BYTES: u64 = 1024 * 1024;
-
-/// What all fills of a node may hold at once, in bytes; shared by their buffers.
-#[derive(Debug)]
-pub(crate) struct FillBudget {
-    limit: u64,
-    used: AtomicU64,
-    /// Something was given back.
-    room: Notify,
-}
-
-impl FillBudget {
-    pub(crate) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0), room: Notify::new() })
-    }
-
-    /// Takes `bytes` from the budget; `false` (and nothing taken) where they do not fit.
-    fn charge(&self, bytes: u64) -> bool {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.limit;
-        if !fits {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        fits
-    }
-
-    fn refund(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-        self.room.notify_waiters();
-    }
-}
-
-/// What one holder takes of the budget; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Charge {
-    budget: Arc<FillBudget>,
-    held: u64,
-}
-
-impl Charge {
-    pub(crate) fn new(budget: &Arc<FillBudget>) -> Self {
-        Self { budget: Arc::clone(budget), held: 0 }
-    }
-
-    /// Bytes taken.
-    pub(crate) const fn held(&self) -> u64 {
-        self.held
-    }
-
-    /// Takes more; `false` (and nothing taken) where they do not fit.
-    pub(crate) fn add(&mut self, bytes: u64) -> bool {
-        let fits = self.budget.charge(bytes);
-        if fits {
-            self.held += bytes;
-        }
-        fits
-    }
-
-    /// Takes more as soon as it fits; `false` where it does not in time.
-    pub(crate) async fn wait(&mut self, bytes: u64, limit: Duration) -> bool {
-        let budget = Arc::clone(&self.budget);
-        let fits = async {
-            loop {
-                let mut room = pin!(budget.room.notified());
-                room.as_mut().enable();
-                if self.add(bytes) {
-                    return;
-                }
-                room.await;
-            }
-        };
-        tokio::time::timeout(limit, fits).await.is_ok()
-    }
-
-    /// Takes more for what could wait: only while half of the budget is free.
-    pub(crate) fn add_ahead(&mut self, bytes: u64) -> bool {
-        self.budget.used.load(Ordering::Relaxed) + bytes <= self.budget.limit / 2 && self.add(bytes)
-    }
-
-    /// Gives back.
-    fn give_back(&mut self, bytes: u64) {
-        self.held -= bytes;
-        self.budget.refund(bytes);
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.budget.refund(self.held);
-    }
-}
+/// Gives the stored bytes at this place of the body: some at least, or `None` if they are gone.
+pub(crate) type ReadStored = Arc<dyn Fn(u64) -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
 
 /// The writing end. Dropping it without [`FillWriter::finish`] ends every reader with an error: never with a clean end.
 #[derive(Debug)]
 pub(crate) struct FillWriter(Arc<Shared>);
 
-/// A place from which readers start; kept by the fill, cheap to clone.
-#[derive(Debug, Clone)]
+/// Where readers begin; kept by the fill. Once it is gone, nobody else comes.
+#[derive(Debug)]
 pub(crate) struct FillSource(Arc<Shared>);
 
 /// Why a chunk could not be kept.
@@ -131,14 +45,25 @@ pub(crate) enum PushError {
 
 /// Makes the two ends of a buffer; `length` is the body's declared length.
 pub(crate) fn fill_buffer(budget: &Arc<FillBudget>, length: Option<u64>) -> (FillWriter, FillSource) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::new(Charge::new(budget))), room: Notify::new(), length });
+    let state = State {
+        window: Window::default(),
+        wakers: Wakers::default(),
+        charge: Charge::new(budget),
+        stored: 0,
+        read_stored: None,
+        sliding: false,
+        joinable: true,
+        end: None,
+    };
+    let shared = Shared { state: Mutex::new(state), room: Notify::new(), sliding: AtomicBool::new(false), length };
+    let shared = Arc::new(shared);
     (FillWriter(Arc::clone(&shared)), FillSource(shared))
 }
 
 impl FillWriter {
     /// Bytes pushed so far.
     pub(crate) fn total(&self) -> u64 {
-        self.0.state.lock().total
+        self.0.state.lock().window.total()
     }
 
     /// Adds a chunk. A sliding buffer waits until its slowest reader is within the window.
@@ -146,41 +71,61 @@ impl FillWriter {
         if chunk.is_empty() {
             return Ok(());
         }
-        let size = chunk.len() as u64;
         let sliding = {
             let mut state = self.0.state.lock();
-            if !state.sliding && !state.charge.add(size) {
+            if !state.take_room(Window::cost(chunk.len())) {
                 return Err(PushError::NoBudget);
             }
-            state.held += size;
-            state.total += size;
-            state.chunks.push_back(chunk);
-            state.wake_all();
-            state.sliding
+            state.window.push(chunk);
+            let (sliding, waiting) = (state.sliding, state.wakers.take());
+            drop(state);
+            waiting.into_iter().for_each(Waker::wake);
+            sliding
         };
         if sliding { self.wait_for_room().await } else { Ok(()) }
+    }
+
+    /// The bytes between two places, which are where pushed chunks begin or end. They are one piece from then on, here too.
+    pub(crate) fn joined(&self, from: u64, to: u64) -> Bytes {
+        let chunks = self.0.state.lock().window.chunks(from, to);
+        // Nobody but the writer changes what is held between them: joining needs no lock.
+        let joined = join(&chunks);
+        if chunks.len() > 1 {
+            let mut state = self.0.state.lock();
+            state.window.replace(from, joined.clone());
+            state.settle();
+        }
+        joined
+    }
+
+    /// From now on, what is stored may be dropped here; readers that are behind get it by `read`.
+    pub(crate) fn spill(&self, read: ReadStored) {
+        self.0.state.lock().read_stored = Some(read);
+    }
+
+    /// All bytes before `end` have been stored.
+    pub(crate) fn stored(&self, end: u64) {
+        let mut state = self.0.state.lock();
+        state.stored = end;
+        state.trim();
     }
 
     /// Turns the buffer into a window (see the module's text). Readers that have begun keep their place; no new ones start.
     pub(crate) fn slide(&self) {
         let mut state = self.0.state.lock();
         state.sliding = true;
-        self.0.drop_passed(&mut state);
+        self.0.sliding.store(true, Ordering::Relaxed);
+        state.trim();
     }
 
     /// The body is complete: readers end cleanly after the last chunk.
     pub(crate) fn finish(self, trailers: Option<HeaderMap>) {
-        self.0.state.lock().close(End::Complete(trailers));
+        self.0.close(End::Complete(trailers));
     }
 
     /// The body broke off: readers get `error` after the last chunk that came.
     pub(crate) fn fail(self, error: BodyError) {
-        self.0.state.lock().close(End::Broken(error));
-    }
-
-    /// Every chunk of a whole buffer, in order.
-    pub(crate) fn chunks(&self) -> Vec<Bytes> {
-        self.0.state.lock().chunks.iter().cloned().collect()
+        self.0.close(End::Broken(error));
     }
 
     async fn wait_for_room(&self) -> Result<(), PushError> {
@@ -188,11 +133,11 @@ impl FillWriter {
             let room = self.0.room.notified();
             {
                 let mut state = self.0.state.lock();
-                self.0.drop_passed(&mut state);
-                if state.readers.is_empty() {
+                state.trim();
+                if state.wakers.readers() == 0 {
                     return Err(PushError::Abandoned);
                 }
-                if state.held <= WINDOW_BYTES {
+                if state.window.held() <= WINDOW_BYTES {
                     return Ok(());
                 }
             }
@@ -203,98 +148,132 @@ impl FillWriter {
 
 impl Drop for FillWriter {
     fn drop(&mut self) {
-        self.0.state.lock().close(End::Broken(BodyError::incomplete_upstream()));
+        self.0.close(End::Broken(BodyError::incomplete_upstream()));
     }
 }
 
 impl FillSource {
-    /// A reader from byte 0; `None` once the first bytes are gone.
+    /// A reader from byte 0; `None` once the first bytes are gone, or the body has broken off: whoever has not begun had
+    /// better ask again.
     pub(crate) fn reader(&self) -> Option<FillReader> {
         let mut state = self.0.state.lock();
-        if state.first > 0 || (state.sliding && state.total > 0 && state.chunks.is_empty()) {
+        let reachable = state.window.first() == 0 || (state.read_stored.is_some() && state.stored > 0);
+        if !reachable || state.sliding || matches!(state.end, Some(End::Broken(_))) {
             return None;
         }
-        let id = state.next_reader;
-        state.next_reader += 1;
-        state.readers.insert(id, Reader { next: 0, waker: None });
-        Some(FillReader { shared: Arc::clone(&self.0), id, sent: 0 })
+        state.window.enter(0);
+        let place = state.wakers.enter();
+        Some(FillReader::new(Arc::clone(&self.0), place))
     }
 }
 
-/// One reader: a body that yields the chunks as they arrive.
-#[derive(Debug)]
-pub(crate) struct FillReader {
-    shared: Arc<Shared>,
-    id: u64,
-    sent: u64,
-}
-
-impl HttpBody for FillReader {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let id = self.id;
-        let taken = self.shared.state.lock().poll_reader(id, cx.waker());
-        if let Poll::Ready(Some(Ok(frame))) = &taken
-            && let Some(data) = frame.data_ref()
-        {
-            self.sent += data.len() as u64;
-            self.shared.room.notify_one();
-        }
-        taken
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.shared.length {
-            Some(length) => SizeHint::with_exact(length.saturating_sub(self.sent)),
-            None => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for FillReader {
+impl Drop for FillSource {
     fn drop(&mut self) {
-        self.shared.state.lock().readers.remove(&self.id);
-        self.shared.room.notify_one();
+        let mut state = self.0.state.lock();
+        state.joinable = false;
+        state.trim();
     }
 }
 
+/// What the ends of a buffer share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     /// A reader moved or left; only a sliding writer listens.
     room: Notify,
-    length: Option<u64>,
+    sliding: AtomicBool,
+    pub(super) length: Option<u64>,
+}
+
+/// What a reader is given.
+pub(super) enum Taken {
+    /// The next frame, the end, or the wait for either.
+    Here(Poll<Option<Result<Frame<Bytes>, BodyError>>>),
+    /// The bytes at the reader's place are in the store alone.
+    Stored(BoxFuture<'static, Option<Bytes>>),
 }
 
 impl Shared {
-    /// Drops what every reader has passed: a window is charged for no more than it holds.
-    fn drop_passed(&self, state: &mut State) {
-        state.drop_passed();
-        let passed = state.charge.held().saturating_sub(state.held);
-        state.charge.give_back(passed);
+    /// What is there for the reader that stands at `at`; it is then after what it is given.
+    pub(super) fn take(&self, at: u64, place: usize, told_end: bool, waker: &Waker) -> Taken {
+        let mut state = self.state.lock();
+        match state.window.next(at) {
+            Next::Bytes(bytes) => {
+                state.trim();
+                drop(state);
+                self.moved();
+                Taken::Here(Poll::Ready(Some(Ok(Frame::data(bytes)))))
+            }
+            Next::Behind => match &state.read_stored {
+                Some(read) => {
+                    let read = Arc::clone(read);
+                    drop(state);
+                    Taken::Stored(read(at))
+                }
+                None => Taken::Here(Poll::Ready(Some(Err(BodyError::incomplete_upstream())))),
+            },
+            Next::Nothing => Taken::Here(match &state.end {
+                None => {
+                    state.wakers.wait(place, waker);
+                    Poll::Pending
+                }
+                Some(End::Broken(error)) => Poll::Ready(Some(Err(error.clone()))),
+                Some(End::Complete(Some(trailers))) if !told_end => {
+                    Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))))
+                }
+                Some(End::Complete(_)) => Poll::Ready(None),
+            }),
+        }
+    }
+
+    /// A reader has read on by another way.
+    pub(super) fn pass(&self, from: u64, to: u64) {
+        let mut state = self.state.lock();
+        state.window.leave(from);
+        state.window.enter(to);
+        state.trim();
+        drop(state);
+        self.moved();
+    }
+
+    pub(super) fn leave(&self, at: u64, place: usize) {
+        let mut state = self.state.lock();
+        state.window.leave(at);
+        state.wakers.leave(place);
+        state.trim();
+        drop(state);
+        self.moved();
+    }
+
+    fn moved(&self) {
+        if self.sliding.load(Ordering::Relaxed) {
+            self.room.notify_one();
+        }
+    }
+
+    fn close(&self, end: End) {
+        let mut state = self.state.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+            state.trim();
+            let waiting = state.wakers.take();
+            drop(state);
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
-#[derive(Debug)]
 struct State {
-    chunks: VecDeque<Bytes>,
-    /// The index, in the whole body, of `chunks[0]`.
-    first: usize,
-    held: u64,
-    total: u64,
+    window: Window,
+    wakers: Wakers,
     charge: Charge,
+    /// All bytes before are in the store.
+    stored: u64,
+    read_stored: Option<ReadStored>,
     sliding: bool,
+    /// May readers still come?
+    joinable: bool,
     end: Option<End>,
-    readers: HashMap<u64, Reader>,
-    next_reader: u64,
-}
-
-#[derive(Debug)]
-struct Reader {
-    next: usize,
-    waker: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -304,67 +283,63 @@ enum End {
 }
 
 impl State {
-    fn new(charge: Charge) -> Self {
-        Self {
-            chunks: VecDeque::new(),
-            first: 0,
-            held: 0,
-            total: 0,
-            charge,
-            sliding: false,
-            end: None,
-            readers: HashMap::new(),
-            next_reader: 0,
+    /// Takes so much from the budget. What is bounded otherwise (a window by its readers, what is not stored yet by the size
+    /// of a slice) takes it in any case.
+    fn take_room(&mut self, bytes: u64) -> bool {
+        if self.charge.add(bytes) {
+            return true;
         }
+        let bounded = self.sliding || self.read_stored.is_some();
+        if bounded {
+            self.drop_stored(0);
+            self.charge.overdraw(bytes);
+        }
+        bounded
     }
 
-    fn wake_all(&mut self) {
-        for reader in self.readers.values_mut() {
-            if let Some(waker) = reader.waker.take() {
-                waker.wake();
-            }
+    /// Drops what nobody needs here.
+    fn trim(&mut self) {
+        self.drop_stored(RECENT_BYTES);
+        // Before its end the writer still needs what is not stored.
+        if self.sliding || (self.end.is_some() && !self.joinable) {
+            self.window.drop_while(|_, passed| passed == Passed::ByAll);
         }
+        self.settle();
     }
 
-    fn close(&mut self, end: End) {
-        if self.end.is_none() {
-            self.end = Some(end);
-            self.wake_all();
+    /// Drops what can be read from the store, but for the latest bytes that readers are still at.
+    fn drop_stored(&mut self, recent: u64) {
+        if self.read_stored.is_some() {
+            let (stored, total) = (self.stored, self.window.total());
+            let old = |end: u64, passed| passed != Passed::No || end.saturating_add(recent) <= total;
+            self.window.drop_while(|end, passed| end <= stored && old(end, passed));
         }
+        self.settle();
     }
 
-    fn drop_passed(&mut self) {
-        let Some(slowest) = self.readers.values().map(|reader| reader.next).min() else { return };
-        while self.first < slowest {
-            let Some(chunk) = self.chunks.pop_front() else { return };
-            self.held -= chunk.len() as u64;
-            self.first += 1;
-        }
-    }
-
-    fn poll_reader(&mut self, id: u64, waker: &Waker) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(reader) = self.readers.get_mut(&id) else { return Poll::Ready(None) };
-        let place = reader.next - self.first.min(reader.next);
-        if let Some(chunk) = self.chunks.get(place) {
-            reader.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
-        }
-        let last = self.first + self.chunks.len();
-        match &self.end {
-            None => {
-                reader.waker = Some(waker.clone());
-                Poll::Pending
-            }
-            Some(End::Broken(error)) => Poll::Ready(Some(Err(error.clone()))),
-            Some(End::Complete(Some(trailers))) if reader.next == last => {
-                // One past the last chunk marks the trailers as sent.
-                reader.next += 1;
-                Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))))
-            }
-            Some(End::Complete(_)) => Poll::Ready(None),
-        }
+    fn settle(&mut self) {
+        self.charge.shrink_to(self.window.held());
     }
 }
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { window, stored, sliding, end, .. } = self;
+        f.debug_struct("State")
+            .field("total", &window.total())
+            .field("held", &window.held())
+            .field("stored", stored)
+            .field("sliding", sliding)
+            .field("end", end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much a sliding buffer holds for its slowest reader before the writer waits, in bytes.
+pub(crate) const WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// How many of the latest bytes stay at hand for readers that are a little behind, in bytes, though they are stored.
+const RECENT_BYTES: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,9 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::buffer::{FillWriter, PushError, fill_buffer};
+use super::buffer::fill_buffer;
+use super::outcome::Outcome;
+use super::pour::Pour;
 use super::table::{Phase, Streaming, Ticket};
 use super::{Basis, Begun, Private, can_be_confirmed, filling_head};
 use crate::answer;
@@ -21,16 +23,16 @@ use crate::node::{Node, Target, now};
 use crate::pieces;
 use crate::slices::Asking;
 use crate::stored::StoredParts;
-use crate::storing::{Received, Renewed, Storable, Storing, join, shadow};
+use crate::storing::{Received, Renewed, Storable, Storing, shadow};
 
 /// A fetch that is about to begin.
 pub(crate) struct Fetch {
-    node: Arc<Node>,
-    ticket: Ticket,
-    storing: Storing,
-    hop: Arc<dyn NextHop>,
-    head: Head,
-    way: Way,
+    pub(super) node: Arc<Node>,
+    pub(super) ticket: Ticket,
+    pub(super) storing: Storing,
+    pub(super) hop: Arc<dyn NextHop>,
+    pub(super) head: Head,
+    pub(super) way: Way,
     basis: Basis,
     /// What the next hop answered, where the response is made of more than that.
     completed: Option<StatusCode>,
@@ -74,7 +76,7 @@ impl Fetch {
         }
         let hints = self.ticket.fill.audience.close();
         match sent {
-            Err(error) => self.ticket.fill.set(Phase::Failed(error)),
+            Err(error) => self.ticket.end(Outcome::Failed, Phase::Failed(error)),
             Ok(answer) => {
                 self.storing.settle_hints(hints, answer.response.status());
                 self.answered(answer, times, beginner).await;
@@ -145,12 +147,12 @@ impl Fetch {
         let status = response.status();
         if let Basis::Stale(stale) = &self.basis {
             if let Some(error) = bridged.filter(|_| self.node.bridges_error(&self.head.headers, stale)) {
-                return self.ticket.fill.set(Phase::Failed(error));
+                return self.ticket.end(Outcome::Failed, Phase::Failed(error));
             }
             if status == StatusCode::NOT_MODIFIED && can_be_confirmed(&stale.1) {
                 let key = CacheKey(self.ticket.key());
                 match self.storing.renew(key, stale, response.headers(), as_of, times) {
-                    Renewed::Shared(renewed) => return self.ticket.fill.set(Phase::Refreshed(renewed)),
+                    Renewed::Shared(renewed) => return self.ticket.end(Outcome::Refreshed, Phase::Refreshed(renewed)),
                     Renewed::Private(head, reason) => {
                         let source = self.node.source_of(&stale.0, || self.asking());
                         let response = answer::whole(&Method::GET, &head, source, now());
@@ -160,7 +162,8 @@ impl Fetch {
                 }
             }
             if status.is_server_error() && self.node.bridges_error(&self.head.headers, stale) {
-                return self.ticket.fill.set(Phase::Failed(HopError::of_origin(status)));
+                let error = HopError::of_origin(status);
+                return self.ticket.end(Outcome::Failed, Phase::Failed(error));
             }
         }
         let (headers, length) = (response.headers(), response.body().exact_len());
@@ -181,9 +184,10 @@ impl Fetch {
         }
     }
 
-    /// Streams the body to all who wait, then stores it.
-    async fn stream(self, storable: Storable, mut body: Body, beginner: Option<oneshot::Sender<Begun>>) {
-        let (writer, source) = fill_buffer(&self.node.budget, body.exact_len());
+    /// Streams the body to all who wait and into the store.
+    async fn stream(self, storable: Storable, body: Body, beginner: Option<oneshot::Sender<Begun>>) {
+        let length = body.exact_len();
+        let (writer, source) = fill_buffer(&self.node.budget, length);
         let first = beginner.and_then(|beginner| Some((beginner, source.reader()?)));
         self.ticket.fill.set(Phase::Streaming(Arc::new(Streaming {
             head: Arc::clone(&storable.head),
@@ -197,51 +201,7 @@ impl Fetch {
             // Fails where the client has left: then it wants no reader either.
             let _ = beginner.send(Begun::Shared(reader));
         }
-        let mut whole = true;
-        let mut trailers = None;
-        while let Some(frame) = body.frame().await {
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(error) => {
-                    debug!(%error, "a fill broke off");
-                    self.storing.forget_parts(&storable);
-                    return writer.fail(error);
-                }
-            };
-            match frame.into_data() {
-                Ok(data) => match self.push(&writer, data, &mut whole).await {
-                    Ok(()) => {}
-                    Err(PushError::Abandoned | PushError::NoBudget) => return,
-                },
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        if whole {
-            self.storing.store(storable, join(&writer.chunks()));
-        }
-        self.ticket.leave_table();
-        writer.finish(trailers);
-    }
-
-    /// Adds a chunk; a body that outgrows the cache or the budget goes on as a window.
-    async fn push(&self, writer: &FillWriter, data: Bytes, whole: &mut bool) -> Result<(), PushError> {
-        if *whole && writer.total() + data.len() as u64 > self.node.max_object {
-            self.give_up_storing(writer, whole);
-        }
-        match writer.push(data.clone()).await {
-            Err(PushError::NoBudget) => {
-                self.give_up_storing(writer, whole);
-                writer.push(data).await
-            }
-            other => other,
-        }
-    }
-
-    fn give_up_storing(&self, writer: &FillWriter, whole: &mut bool) {
-        *whole = false;
-        self.ticket.leave_table();
-        writer.slide();
-        self.storing.remember_unstorable(NoStoreReason::TooLarge.as_str(), now());
+        Box::pin(Pour::new(self, storable, writer, length).run(body)).await;
     }
 
     /// The response is for the beginner alone.
@@ -250,7 +210,7 @@ impl Fetch {
         if !reason.is_of_request() && !response.response.status().is_server_error() {
             self.storing.remember_unstorable(reason.as_str(), now());
         }
-        self.ticket.leave_table();
+        self.ticket.leave(Outcome::Released);
         if let Some(beginner) = beginner
             && beginner.send(Begun::Private(response)).is_err()
         {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::buffer::FillSource;
+use super::outcome::{FillCounts, Outcome};
 use crate::hop::HopError;
 use crate::interim::Audience;
 use crate::node::{Node, Target};
@@ -96,6 +97,7 @@ impl Fill {
 /// Every fill under way of a node.
 #[derive(Debug)]
 pub(crate) struct FillTable {
+    pub(crate) counts: Arc<FillCounts>,
     shards: Vec<Mutex<HashMap<u128, Arc<Fill>>>>,
 }
 
@@ -105,25 +107,28 @@ pub(crate) enum Entered {
     Leader(Ticket),
     /// Someone does.
     Joined(Arc<Fill>),
+    /// Nobody does, nor needs to.
+    Needless,
 }
 
 impl FillTable {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+        Arc::new(Self { counts: Arc::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
     }
 
-    /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place.
+    /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place, unless `begin`
+    /// finds that there is no need. What a fill has stored is there before it leaves the table.
     pub(crate) fn enter(
         self: &Arc<Self>,
         key: u128,
         usable: impl FnOnce(&Fill) -> bool,
-        begin: impl FnOnce() -> Fill,
+        begin: impl FnOnce() -> Option<Fill>,
     ) -> Entered {
         let mut shard = self.shard(key).lock();
         if let Some(fill) = shard.get(&key).filter(|fill| usable(fill)) {
             return Entered::Joined(Arc::clone(fill));
         }
-        let fill = Arc::new(begin());
+        let Some(fill) = begin().map(Arc::new) else { return Entered::Needless };
         shard.insert(key, Arc::clone(&fill));
         Entered::Leader(Ticket { table: Arc::clone(self), key, fill })
     }
@@ -150,6 +155,18 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn key(&self) -> u128 {
         self.key
+    }
+
+    /// The fill has ended so: no one else may join, and those who wait are told.
+    pub(crate) fn end(&self, outcome: Outcome, phase: Phase) {
+        self.leave(outcome);
+        self.fill.set(phase);
+    }
+
+    /// The fill has ended so: no one else may join.
+    pub(crate) fn leave(&self, outcome: Outcome) {
+        self.leave_table();
+        self.table.counts.count(outcome);
     }
 
     /// No one else may join from now on; those who have joined keep what they have.

@@ -24,6 +24,7 @@ use super::*;
 use crate::hop::{Answer, HopError};
 use crate::site::Parts;
 
+mod fills;
 mod interim;
 mod renewing;
 mod slices;

@@ -82,7 +82,7 @@ impl Located {
             match fill.outcome().await {
                 // What was purged on its way is not what was asked for.
                 Ok(fetched) if self.node.marks.standing_of(&fetched.object) != Standing::Hard => {
-                    return Ok(fetched.object.body().clone());
+                    return Ok(fetched.object.body());
                 }
                 Ok(_) => failed = SliceError::Abandoned,
                 Err(error) if error.is_final() => return Err(error),
@@ -93,12 +93,9 @@ impl Located {
     }
 
     async fn held(&self, index: u64) -> Option<Bytes> {
-        let object = self.node.stored_slice(self.sliced.nonce, index).await?;
-        if object.body().len() as u64 != slice_range(index, self.sliced.length).len() {
-            return None;
-        }
-        self.node.store.used(self.key_of(index), &object, self.asking.subject.disk());
-        Some(object.body().clone())
+        let admission = self.asking.subject.disk();
+        let bytes = self.node.stored_slice(self.sliced.nonce, index, admission).await?;
+        (bytes.len() as u64 == slice_range(index, self.sliced.length).len()).then_some(bytes)
     }
 }
 

@@ -56,7 +56,7 @@ impl Run {
         let end = last.saturating_add(1).min(first + node.slices_a_fetch(located.asking().subject.disk()));
         let others = (first + 1..end).map_while(|index| {
             let key = located.key_of(index);
-            let missing = !node.has_stored(key);
+            let missing = !node.store.contains(key);
             missing.then(|| node.slices.begin(key)).flatten()
         });
         let tickets = std::iter::once(ticket).chain(others).collect();
@@ -130,7 +130,7 @@ impl Run {
         let node = &self.located.node;
         let object = match node.marks.standing_of(&self.located.object) {
             Standing::Hard => storing.unstored_slice(slices, bytes),
-            _ => node.keep_slice(storing, slices, ticket.key, bytes).await,
+            _ => storing.spill_slice(slices, ticket.key, bytes).await.0,
         };
         ticket.settle(Ok(Arc::new(Fetched { object, _charge: charge })));
     }

@@ -13,12 +13,12 @@ use super::fetch::Asking;
 use super::key::{slice_key, slice_of};
 use super::table::SliceError;
 use crate::answer::{self, Source};
-use crate::fill::Basis;
+use crate::fill::{Basis, StaleObject};
 use crate::lookup::Found;
 use crate::node::{CachedObject, Node, Reply, Target};
 use crate::report::Report;
 use crate::respond::stale_report;
-use crate::stored::{Stored, StoredResponse, StoredSliced};
+use crate::stored::{Stored, StoredHead, StoredSliced};
 
 /// What is here of the bytes that an answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ enum Presence {
 pub(crate) struct FoundSliced<'a> {
     pub(crate) key: CacheKey,
     pub(crate) object: &'a CachedObject,
+    pub(crate) head: &'a StoredHead,
     pub(crate) sliced: &'a Arc<StoredSliced>,
     pub(crate) verdict: Verdict,
 }
@@ -43,7 +44,7 @@ impl Node {
             Stored::Sliced(sliced) => {
                 Source::Sliced(Box::new(Sliced::new(Located::new(self, (object, sliced), asking()))))
             }
-            _ => Source::Whole(object.body().clone()),
+            _ => Source::Whole(object.body()),
         }
     }
 
@@ -68,6 +69,18 @@ impl Node {
         }
     }
 
+    /// Is a stored response here with all of its body?
+    pub(crate) fn is_whole(&self, object: &CachedObject) -> bool {
+        match object.meta() {
+            Stored::Response(_) => true,
+            Stored::Sliced(sliced) => {
+                let whole = ByteRange { first: 0, last: sliced.length.saturating_sub(1) };
+                self.presence(sliced, &[whole]) == Presence::All
+            }
+            _ => false,
+        }
+    }
+
     /// Drops the head of a representation that the origin has no longer.
     pub(super) fn forget_sliced(&self, sliced: &StoredSliced) {
         let known = self.store.get(sliced.key.0);
@@ -87,14 +100,13 @@ impl Node {
         directives: &RequestDirectives,
         (applied, now): (Seq, Timestamp),
     ) -> Reply {
-        let FoundSliced { key, object, sliced, verdict } = found;
-        let head = &sliced.head;
+        let FoundSliced { key, object, head, sliced, verdict } = found;
         let reason = match verdict {
             Verdict::Serve => {
                 return self.serve_sliced(target, request, (key, object, sliced), directives, (applied, now)).await;
             }
             Verdict::ServeStale(reason) if self.holds(&request, object) => {
-                self.revalidate_behind(target, &request, key, (object, head));
+                self.revalidate_behind(target, &request, key, (object, head.clone()));
                 return self.stale(target, &request, object, head, reason, now);
             }
             Verdict::ServeStale(reason) | Verdict::Revalidate(reason) => reason,
@@ -102,7 +114,7 @@ impl Node {
         if directives.only_if_cached() {
             return self.not_cached(reason.as_str());
         }
-        self.confirm_sliced(target, request, (key, object, head), reason).await
+        self.confirm_sliced(target, request, (key, (Arc::clone(object), head.clone())), reason).await
     }
 
     /// The answer where the response has to be confirmed, or replaced.
@@ -110,14 +122,14 @@ impl Node {
         self: &Arc<Self>,
         target: &Target<'_>,
         request: Request<Body>,
-        (key, object, head): (CacheKey, &CachedObject, &Arc<StoredResponse>),
+        (key, stale): (CacheKey, StaleObject),
         reason: StaleReason,
     ) -> Reply {
-        let (report, stale) = (stale_report(reason), (Arc::clone(object), Arc::clone(head)));
+        let report = stale_report(reason);
         if *request.method() == Method::HEAD {
             return Box::pin(self.revalidate_head(target, request, key, stale, report)).await;
         }
-        let basis = if self.can_complete(object) { Basis::Stale(stale) } else { Basis::Nothing };
+        let basis = if self.can_complete(&stale.0) { Basis::Stale(stale) } else { Basis::Nothing };
         Box::pin(self.fill(target, request, key, basis, report)).await
     }
 
@@ -191,7 +203,7 @@ impl Node {
         let indexes = needed.iter().flat_map(|range| slice_of(range.first)..=slice_of(range.last));
         let (mut some, mut all) = (false, true);
         for index in indexes.take(MAX_LOOKED_FOR) {
-            let here = self.has_stored(slice_key(sliced.nonce, index));
+            let here = self.store.contains(slice_key(sliced.nonce, index));
             (some, all) = (some || here, all && here);
             if some && !all {
                 return Presence::Some;

@@ -44,8 +44,8 @@ impl Meta for Stored {
     fn decode(bytes: &Bytes) -> Option<Self> {
         let (&[VERSION, kind], rest) = bytes.split_first_chunk::<2>()? else { return None };
         match kind {
-            RESPONSE => decode_head(&bytes.slice(2..)).map(|head| Self::Response(head.into())),
-            SLICED => decode_sliced(&bytes.slice(2..)).map(|sliced| Self::Sliced(sliced.into())),
+            RESPONSE => decode_head(rest).map(Self::Response),
+            SLICED => decode_sliced(rest).map(|sliced| Self::Sliced(sliced.into())),
             SLICE => rest.is_empty().then_some(Self::Slice),
             VARIANTS => Variants::decode(rest).map(|variants| Self::Variants(variants.into())),
             QUERIES => NoVarySearch::decode(rest).map(|variance| Self::Queries(variance.into())),
@@ -72,30 +72,30 @@ impl Meta for Stored {
 fn encode_head(head: &StoredResponse, out: &mut Vec<u8>) {
     out.extend_from_slice(&head.status.as_u16().to_le_bytes());
     head.meta.encode(out);
-    let vary = head.vary.as_ref().map_or(&[][..], Selected::as_bytes);
+    let vary = head.vary.as_deref().map_or(&[][..], Selected::as_bytes);
     let length = u32::try_from(vary.len()).expect("invariant: a request's head is short");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(vary);
     out.extend_from_slice(head.fields.as_bytes());
 }
 
-fn decode_head(bytes: &Bytes) -> Option<StoredResponse> {
+fn decode_head(bytes: &[u8]) -> Option<StoredResponse> {
     let (status, rest) = bytes.split_first_chunk()?;
     let status = StatusCode::from_u16(u16::from_le_bytes(*status)).ok()?;
     let (meta, rest) = StoredMeta::decode(rest)?;
     let (length, rest) = rest.split_first_chunk()?;
     let (vary, fields) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let vary = if vary.is_empty() { None } else { Some(Selected::decode(vary)?) };
-    let fields = Fields::decode(bytes.slice(bytes.len() - fields.len()..))?;
+    let vary = if vary.is_empty() { None } else { Some(Selected::decode(vary)?.into()) };
+    let fields = Fields::decode(fields)?;
     Some(StoredResponse { status, fields, meta, vary })
 }
 
 /// Length, nonce, key, head.
-fn decode_sliced(bytes: &Bytes) -> Option<StoredSliced> {
+fn decode_sliced(bytes: &[u8]) -> Option<StoredSliced> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (nonce, rest) = rest.split_first_chunk()?;
     let (key, rest) = rest.split_first_chunk()?;
-    let head = decode_head(&bytes.slice(bytes.len() - rest.len()..))?;
+    let head = decode_head(rest)?;
     let (nonce, key) = (Nonce(u128::from_le_bytes(*nonce)), CacheKey(u128::from_le_bytes(*key)));
     let length = u64::from_le_bytes(*length);
     // No shorter one is kept in slices.
@@ -103,7 +103,7 @@ fn decode_sliced(bytes: &Bytes) -> Option<StoredSliced> {
 }
 
 fn head_weight(head: &StoredResponse) -> usize {
-    head.fields.as_bytes().len() + head.vary.as_ref().map_or(0, Selected::weight)
+    head.fields.as_bytes().len() + head.vary.as_deref().map_or(0, |vary| size_of::<Selected>() + vary.weight())
 }
 
 const VERSION: u8 = 1;
@@ -141,7 +141,7 @@ mod tests {
         let times = FetchTimes { requested: at, received: at.plus(Duration::from_millis(7)) };
         let meta = storable(&Method::GET, &request, StatusCode::OK, &headers, &CacheRule::default(), times).unwrap();
         let vary = VarySpec::of(&headers)
-            .map(|spec| Selected::of(&spec, &VaryValues::of(&spec, &request, &Languages::Normalised)));
+            .map(|spec| Selected::of(&spec, &VaryValues::of(&spec, &request, &Languages::Normalised)).into());
         let fields = Fields::of(&headers);
         Stored::Response(StoredResponse { status: StatusCode::OK, fields, meta, vary }.into())
     }
@@ -154,7 +154,7 @@ mod tests {
         variants.keep(CacheKey(8), &wanted, &HeaderMap::new());
         let variance = NoVarySearch::of(&map(&[("no-vary-search", "params=(\"a\" \"b\")")])).unwrap();
         let whole = response(&[("cache-control", "max-age=60"), ("etag", "\"a\"")]);
-        let head = Arc::clone(whole.response().unwrap());
+        let head = Arc::new(whole.response().unwrap().clone());
         let sliced = StoredSliced { head, length: 10 << 30, nonce: Nonce(1 << 100), key: CacheKey(7) };
         vec![
             Stored::Sliced(sliced.into()),

@@ -110,8 +110,8 @@ fn takes_direct_reads(file: &File, offset: u64) -> bool {
     !matches!(read::once(file, &mut block, offset), Err(error) if error.raw_os_error() == Some(libc::EINVAL))
 }
 
-/// Takes the region, for as long as the file is open. A lock of the open file, unlike one of the process, also keeps out
-/// others of the same process, and unlike flock(2) leaves the rest of a device to others.
+/// Takes the region, for as long as the file is open. A lock of the open file, unlike one of the process, also keeps
+/// out others of the same process, and unlike flock(2) leaves the rest of a device to others.
 fn lock(file: &File, offset: u64, size: u64) -> io::Result<()> {
     set_lock(file, libc::F_WRLCK, offset, size).map_err(|error| match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EACCES) => {

