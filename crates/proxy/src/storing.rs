@@ -307,9 +307,10 @@ impl Storing {
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
         let slice = self.unstored_slice(slices, bytes);
-        let spilled = self.node.store.spill(key, &slice).await;
+        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
+        let spilled = spills && self.node.store.spill(key, &slice).await;
         self.keep(key, &slice);
-        let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
+        let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)
     }
 
@@ -323,11 +324,6 @@ impl Storing {
     /// One that nobody would find.
     pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
         Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
-    }
-
-    /// May what it stores go to disk?
-    pub(crate) const fn disk(&self) -> DiskAdmission {
-        self.rule.disk
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
