@@ -43,6 +43,8 @@ pub(crate) struct Storing {
     /// Tells those who change the URL that this may bring something of it.
     _underway: Entry,
     primary: CacheKey,
+    /// What stands there, if it was read from disk.
+    recalled: Option<CachedObject>,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     rule: CacheRule,
@@ -143,6 +145,14 @@ impl Storing {
     /// The seq that a fetch which began with this is good for.
     pub(crate) const fn begun_at(&self) -> Seq {
         self.begun_at
+    }
+
+    /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
+    /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
+    pub(crate) async fn recall(&mut self) {
+        if self.node.store.get(self.primary.0).is_none() {
+            self.recalled = self.node.store.find(self.primary.0).await;
+        }
     }
 
     /// The count of local invalidations when the fetch began.
@@ -470,7 +480,7 @@ impl Storing {
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.store.get(primary.0);
+        let known = self.node.store.get(primary.0).or_else(|| self.recalled.clone());
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
@@ -542,6 +552,7 @@ impl Subject {
             place,
             _underway: underway,
             primary,
+            recalled: None,
             scope,
             rule,
             node: Arc::clone(node),
