@@ -118,6 +118,15 @@ impl<M> Object<M> {
         self.as_of
     }
 
+    /// The purges that it is good for as it stands, stale or not: those that it was held against, unless a soft one of them
+    /// has made it stale, which whoever stores it again must learn of.
+    pub fn good_for(&self) -> Seq {
+        match self.soft_since() {
+            None => self.checked().0,
+            Some(_) => self.as_of,
+        }
+    }
+
     /// Is the caller the first that wants to write it to disk? Costs one load where it is not.
     pub fn claim_for_disk(&self) -> bool {
         !self.on_disk.load(Ordering::Relaxed) && !self.on_disk.swap(true, Ordering::Relaxed)
