@@ -4,6 +4,7 @@ mod client;
 mod collapse;
 mod disk;
 mod hit;
+mod memory;
 mod peers;
 mod policy;
 mod purge;
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Hit(HitArgs),
     /// Hits from disk per second on one core, beside Traffic Server and nginx
     Disk(DiskArgs),
+    /// What an object costs in memory beside its own bytes
+    Memory,
     /// Many first requests for one URL at once: one fetch, and how long they wait, beside nginx's proxy_cache_lock
     Collapse(CollapseArgs),
     /// A purge by tag of a million objects while hits are served at a constant rate
@@ -47,6 +50,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Hit(args) => hit::run(args),
         Bench::Disk(args) => disk::run(args),
+        Bench::Memory => memory::run(),
         Bench::Collapse(args) => collapse::run(args),
         Bench::Purge(args) => purge::run(args),
         Bench::Restart(args) => restart::run(args),

@@ -13,7 +13,8 @@ use std::process::{self, Command};
 use std::sync::Arc;
 use std::time::Instant;
 
-use holm_cache_store::{Disk, DiskConfig, DiskPlace, Record, Stamp};
+use holm_cache_store::{Disk, DiskConfig, Record, Stamp};
+use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,6 +1,7 @@
 //! Scopes: what of an object a purge can select it by.
 
 use std::hash::Hasher;
+use std::ops::Range;
 
 use holm_model::ids::SiteName;
 use holm_model::purge::Selector;
@@ -13,8 +14,8 @@ use smallvec::SmallVec;
 /// made when a purge asks for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The version; the site's length (1 byte); the host's, the path's, the number of tags, of groups (4 each); the hash of
-    /// the URL with its query (8); site, host, path; the hashes of tags and groups.
+    /// The version; the length of the site's name (1 byte), of the host's, of the path (2 each); the number of tags (4); the
+    /// hash of the URL with its query (8); site, host, path; the hashes of tags, of groups.
     run: Box<[u8]>,
 }
 
@@ -77,12 +78,12 @@ impl Scope {
     pub fn decode(run: &[u8]) -> Option<Self> {
         let (&[version, site, ..], true) = (run, run.len() >= NAMES) else { return None };
         let scope = Self { run: run.into() };
-        let [host, path, tags, groups] = scope.lengths().map(|length| length as usize);
+        let [host, path] = scope.lengths();
         let host_at = NAMES + usize::from(site);
-        let path_at = host_at.checked_add(host)?;
-        let end = path_at.checked_add(path)?;
-        let marks = tags.checked_add(groups)?.checked_mul(MARK)?;
-        if version != VERSION || end.checked_add(marks)? != run.len() {
+        let path_at = host_at + host;
+        let end = path_at + path;
+        let marks = run.len().checked_sub(end)?;
+        if version != VERSION || !marks.is_multiple_of(MARK) || scope.tag_count() > marks / MARK {
             return None;
         }
         let names = std::str::from_utf8(&run[NAMES..end]).ok()?;
@@ -109,12 +110,12 @@ impl Scope {
     }
 
     pub(crate) fn tags(&self) -> impl Iterator<Item = MarkId> {
-        let tags = self.lengths()[2] as usize * MARK;
+        let tags = self.tag_count() * MARK;
         self.marks()[..tags].chunks_exact(MARK).map(MarkId::read)
     }
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = MarkId> {
-        let tags = self.lengths()[2] as usize * MARK;
+        let tags = self.tag_count() * MARK;
         self.marks()[tags..].chunks_exact(MARK).map(MarkId::read)
     }
 
@@ -137,37 +138,37 @@ impl Scope {
         let names = site.len() + host.len() + path.len();
         let mut run = Vec::with_capacity(NAMES + names + tags.size_hint().0 * MARK + groups.size_hint().0 * MARK);
         run.extend_from_slice(&[VERSION, u8::try_from(site.len()).expect("invariant: a site's name is a DNS label")]);
-        run.extend_from_slice(&[0; 4 * LENGTH]);
+        for length in [host.len(), path.len()] {
+            let length = u16::try_from(length).expect("invariant: a URL is short");
+            run.extend_from_slice(&length.to_le_bytes());
+        }
+        run.extend_from_slice(&[0; TAG_COUNT.end - TAG_COUNT.start]);
         run.extend_from_slice(&url.0.to_le_bytes());
         for name in [site, host, path] {
             run.extend_from_slice(name.as_bytes());
         }
         tags.for_each(|tag| run.extend_from_slice(&tag.0.to_le_bytes()));
-        let tag_count = (run.len() - NAMES - names) / MARK;
+        let tag_count = u32::try_from((run.len() - NAMES - names) / MARK).expect("invariant: a head is short");
+        run[TAG_COUNT].copy_from_slice(&tag_count.to_le_bytes());
         groups.for_each(|group| run.extend_from_slice(&group.0.to_le_bytes()));
-        let group_count = (run.len() - NAMES - names) / MARK - tag_count;
-        for (index, length) in [host.len(), path.len(), tag_count, group_count].into_iter().enumerate() {
-            let length = u32::try_from(length).expect("invariant: a request's head is short");
-            run[LENGTHS + index * LENGTH..][..LENGTH].copy_from_slice(&length.to_le_bytes());
-        }
         Self { run: run.into() }
     }
 
-    /// Of the host, of the path; how many tags and groups.
-    fn lengths(&self) -> [u32; 4] {
-        let number = |index: usize| {
-            let bytes = &self.run[LENGTHS + index * LENGTH..][..LENGTH];
-            u32::from_le_bytes(bytes.try_into().expect("invariant: four bytes"))
-        };
-        [0, 1, 2, 3].map(number)
+    /// Of the host, of the path.
+    fn lengths(&self) -> [usize; 2] {
+        [2, 4].map(|at| usize::from(u16::from_le_bytes([self.run[at], self.run[at + 1]])))
+    }
+
+    fn tag_count(&self) -> usize {
+        u32::from_le_bytes(self.run[TAG_COUNT].try_into().expect("invariant: four bytes")) as usize
     }
 
     /// Site, host and path.
     fn names(&self) -> (&str, &str, &str) {
-        let [host, path, ..] = self.lengths();
+        let [host, path] = self.lengths();
         let (site, rest) = self.run[NAMES..].split_at(usize::from(self.run[1]));
-        let (host, rest) = rest.split_at(host as usize);
-        (text(site), text(host), text(&rest[..path as usize]))
+        let (host, rest) = rest.split_at(host);
+        (text(site), text(host), text(&rest[..path]))
     }
 
     fn site_name(&self) -> &str {
@@ -175,8 +176,8 @@ impl Scope {
     }
 
     fn marks(&self) -> &[u8] {
-        let [host, path, ..] = self.lengths();
-        &self.run[NAMES + usize::from(self.run[1]) + host as usize + path as usize..]
+        let [host, path] = self.lengths();
+        &self.run[NAMES + usize::from(self.run[1]) + host + path..]
     }
 }
 
@@ -300,15 +301,14 @@ impl MarkId {
 
 const VERSION: u8 = 1;
 
-/// Where the lengths begin in a scope's run, and how long each is.
-const LENGTHS: usize = 2;
-const LENGTH: usize = 4;
+/// Where in a scope's run the number of tags is.
+const TAG_COUNT: Range<usize> = 6..10;
 
 /// How long a mark id is.
 const MARK: usize = 8;
 
 /// Where the names begin.
-const NAMES: usize = LENGTHS + 4 * LENGTH + MARK;
+const NAMES: usize = TAG_COUNT.end + MARK;
 
 /// Kinds of marks: they enter the ids.
 const SITE: u8 = 1;
@@ -346,8 +346,8 @@ mod tests {
         let check = |scope: Scope| {
             let mut bytes = Vec::new();
             scope.encode(&mut bytes);
-            assert_eq!(Scope::decode(&bytes), Some(scope));
-            for length in 0..bytes.len() {
+            assert_eq!(Scope::decode(&bytes).as_ref(), Some(&scope));
+            for length in 0..bytes.len() - scope.groups().count() * MARK {
                 assert_eq!(Scope::decode(&bytes[..length]), None, "cut at {length}");
             }
         };

@@ -3,6 +3,8 @@
 //! The test runs itself as the process to be killed. Seeded; `HOLM_ROUNDS` kills more often (a few in CI), `HOLM_SEED`
 //! begins with another seed.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::HashMap;
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,7 +17,8 @@ use std::thread::{self, Thread};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use holm_cache_store::{Disk, DiskConfig, DiskPlace, Record, Stamp};
+use holm_cache_store::{Disk, DiskConfig, Record, Stamp};
+use holm_model::disk::DiskPlace;
 use holm_model::ids::Seq;
 use holm_model::units::ByteSize;
 
@@ -83,23 +86,23 @@ fn store(folder: &Path, seed: u64) {
     let disk = open(folder);
     let mut rng = Rng::with_seed(!seed);
     let mut out = std::io::stdout();
-    for version in 1.. {
-        let version = seed * 1_000_000 + version;
+    for step in 1.. {
+        let version: u64 = seed * 1_000_000 + step;
         let n = rng.u64(..KEYS);
         writeln!(out, "begin {n} {version}").unwrap();
-        if version % 5 == 0 {
+        if version.is_multiple_of(5) {
             disk.remove(key(n));
         } else {
             assert!(wait(disk.write(record(n, version))));
         }
-        if version % 37 == 0 {
+        if version.is_multiple_of(37) {
             drop(disk.read(key(rng.u64(..KEYS))).map(wait));
         }
-        if version % 499 == 0 {
+        if version.is_multiple_of(499) {
             assert!(disk.flush());
             writeln!(out, "flushed").unwrap();
         }
-        if version % 1501 == 0 {
+        if version.is_multiple_of(1501) {
             assert!(disk.sweep(Stamp { seq: Seq::new(version), ..Stamp::default() }, &mut |_| true));
             writeln!(out, "flushed").unwrap();
         }

@@ -272,10 +272,10 @@ fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: 
     registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.reclaimed));
     registry.set(names::DISK_CAPACITY, &labels, float(stats.capacity));
     registry.set(names::DISK_INDEX_BYTES, &labels, float(stats.index_bytes));
-    registry.set(names::DISK_WRITTEN, &labels, float(stats.written));
+    registry.set(names::DISK_WRITTEN, &labels, float(stats.written_bytes));
     registry.set(names::DISK_REINSERTED, &labels, float(stats.reinserted));
     registry.set(names::DISK_REFUSED, &labels, float(stats.refused));
-    registry.set(names::DISK_READ_ERRORS, &labels, float(stats.read_errors));
+    registry.set(names::DISK_READ_ERRORS, &labels, float(stats.damaged));
     for place in &stats.places {
         let path = place.path.display().to_string();
         registry.set(names::DISK_HEALTHY, &[node, tier, ("path", &path)], f64::from(u8::from(place.healthy)));

@@ -22,7 +22,7 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
-        let storing = Storing::begin(self, target, &request);
+        let mut storing = Storing::begin(self, target, &request);
         let way = target.way(self.begin_seq(target), request.version());
         let alone = self.hear_alone(target, &mut request);
         let (as_of, requested) = (way.as_of, now());
@@ -30,6 +30,7 @@ impl Node {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),
         };
+        storing.recall().await;
         let times = answer.times(requested, now());
         let Answer { response, as_of, .. } = answer;
         let report = report.fwd_status(response.status());
@@ -49,20 +50,24 @@ impl Node {
         };
         let report = report.stored(&storable.head.meta);
         let large = ContentRange::parse(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
-        if let Some(ContentRange { bytes, complete: Some(length) }) = large
-            && length > SLICE_BYTES
-            && let Some(nonce) = storing.store_sliced_part(&storable, length)
-        {
+        let large = large.and_then(|range| Some((range.bytes, range.complete?)));
+        let large = large.filter(|(_, length)| *length > SLICE_BYTES && storing.leads_to_slices(&storable));
+        if let Some((bytes, length)) = large {
             let (first, end) = covered(bytes, length);
             // What holds no slice is small: it is kept as it is, for whoever asks for it again.
             if first < end {
-                let body = leaving_slices(self, body, (storing, storable), (nonce, bytes.first, length));
+                let body = leaving_slices(self, body, (storing, storable), (bytes.first, length));
                 return Reply::new(Response::from_parts(parts, body), report, as_of);
             }
         }
         let part = (parts.status == StatusCode::PARTIAL_CONTENT).then(|| parts.headers.clone());
         let store = move |chunks: &[Bytes]| match &part {
-            Some(fields) => storing.store_part(storable, fields, join(chunks)),
+            Some(fields) => {
+                if let Some((_, length)) = large {
+                    storing.store_sliced_part(&storable, length);
+                }
+                storing.store_part(storable, fields, join(chunks));
+            }
             // Not every origin serves ranges.
             None => storing.store(storable, join(chunks)),
         };

@@ -37,12 +37,12 @@ impl NextHop for ShieldHop {
 }
 
 /// The client's way into a tunnel: what it sends, once the origin has switched protocols.
-struct Tunnel {
+pub(crate) struct Tunnel {
     protocol: HeaderValue,
     outgoing: BodySender,
 }
 
-fn prepare(mut request: Request<Body>, way: &Way) -> Result<(Request<Body>, Option<Tunnel>), HopError> {
+pub(crate) fn prepare(mut request: Request<Body>, way: &Way) -> Result<(Request<Body>, Option<Tunnel>), HopError> {
     let protocol = request.headers_mut().remove(UPGRADE);
     let headers = request.headers_mut();
     strip_hop_by_hop(headers);
@@ -76,7 +76,7 @@ fn absolute(target: &Uri, way: &Way) -> Result<Uri, HopError> {
     Uri::from_parts(parts).map_err(|_| bad(()))
 }
 
-fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Result<Answer, HopError> {
+pub(crate) fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Result<Answer, HopError> {
     let headers = response.headers_mut();
     // A shield that says nothing of purges can't be believed newer than what the fetch began with.
     let as_of = internal::as_of(headers).unwrap_or(way.as_of);

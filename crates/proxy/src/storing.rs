@@ -9,7 +9,7 @@ use holm_cache_policy::{
 };
 use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
 use holm_model::ids::Seq;
-use holm_model::manifest::{CacheRule, QueryRule};
+use holm_model::manifest::{CacheRule, DiskAdmission, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
 use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
@@ -43,6 +43,8 @@ pub(crate) struct Storing {
     /// Tells those who change the URL that this may bring something of it.
     _underway: Entry,
     primary: CacheKey,
+    /// What stands there, if it was read from disk.
+    recalled: Option<CachedObject>,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     rule: CacheRule,
@@ -143,6 +145,14 @@ impl Storing {
     /// The seq that a fetch which began with this is good for.
     pub(crate) const fn begun_at(&self) -> Seq {
         self.begun_at
+    }
+
+    /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
+    /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
+    pub(crate) async fn recall(&mut self) {
+        if self.node.store.get(self.primary.0).is_none() {
+            self.recalled = self.node.store.find(self.primary.0).await;
+        }
     }
 
     /// The count of local invalidations when the fetch began.
@@ -254,22 +264,25 @@ impl Storing {
         self.store_sliced(storable, nonce, bytes.len() as u64);
     }
 
-    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
-    /// already. Gives what its slices are kept under; `None` where such a head would not be good for everyone.
-    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Option<Nonce> {
+    /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
+    pub(crate) fn leads_to_slices(&self, storable: &Storable) -> bool {
+        let headers = storable.head.headers();
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let mut headers = storable.head.headers();
         let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
-        if !told || strong_etag(&headers).is_none() {
-            return None;
-        }
+        told && strong_etag(&headers).is_some()
+    }
+
+    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
+    /// already. Gives what its slices are kept under.
+    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
+        let mut headers = storable.head.headers();
         let known = self.node.store.get(storable.key.0);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {
-            return Some(known.nonce);
+            return known.nonce;
         }
         let mut head = StoredResponse::clone(&storable.head);
         head.status = StatusCode::OK;
@@ -282,7 +295,7 @@ impl Storing {
             self.node.traces.leave(self.primary);
         }
         self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
-        Some(nonce)
+        nonce
     }
 
     /// May what a 206 brings of a response of this scope be stored beside what is there?
@@ -297,19 +310,30 @@ impl Storing {
 
     /// Stores one slice of a response that is here as a whole.
     pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
-        let Slices { scope, as_of } = storable.slices();
-        self.insert(slice_key(nonce, index), Stored::Slice, bytes, scope, as_of);
+        self.store_one_of(&storable.slices(), slice_key(nonce, index), bytes);
     }
 
     /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
-        let slice = Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local);
-        let slice = Arc::new(slice);
-        let spilled = self.node.store.spill(key, &slice).await;
+        let slice = self.unstored_slice(slices, bytes);
+        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
+        let spilled = spills && self.node.store.spill(key, &slice).await;
         self.keep(key, &slice);
-        let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
+        let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)
+    }
+
+    /// Stores one slice of a response in memory.
+    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
+        let slice = self.unstored_slice(slices, bytes);
+        self.keep(key, &slice);
+        slice
+    }
+
+    /// One that nobody would find.
+    pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
+        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -456,23 +480,27 @@ impl Storing {
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.store.get(primary.0);
+        let known = self.node.store.get(primary.0).or_else(|| self.recalled.clone());
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
-            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone())),
-            _ => self.renew_variants(primary, Variants::new(spec.clone())),
+            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone()).into()),
+            _ => self.renew_variants(primary, Variants::new(spec.clone()).into()),
         };
         let key = variants.latest_key(primary, values);
+        let weighed = variants.weight();
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
             self.node.store.remove(oldest.0);
             self.node.store.remove(Aside::Parts.of(oldest));
         }
+        // What is stored is weighed once: a list that has grown is stored anew.
+        if variants.weight() > weighed {
+            self.renew_variants(primary, variants);
+        }
         key
     }
 
-    fn renew_variants(&self, primary: CacheKey, variants: Variants) -> Arc<Variants> {
-        let variants = Arc::new(variants);
+    fn renew_variants(&self, primary: CacheKey, variants: Arc<Variants>) -> Arc<Variants> {
         let stored = Stored::Variants(Arc::clone(&variants));
         self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
         variants
@@ -524,10 +552,16 @@ impl Subject {
             place,
             _underway: underway,
             primary,
+            recalled: None,
             scope,
             rule,
             node: Arc::clone(node),
         }
+    }
+
+    /// May what is stored of it go to disk?
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
     }
 
     /// Is it a GET's? Only of such a response parts can be asked for.

@@ -8,7 +8,7 @@ pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// Reads lines of `name: value`.
-    pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         lines.into_iter().filter_map(|line| line.split_once(':')).collect()
     }
 

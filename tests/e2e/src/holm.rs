@@ -204,6 +204,22 @@ impl Starting {
         self
     }
 
+    /// Has another program start it: these are its arguments, which what is to be started follows.
+    #[must_use]
+    pub fn under(mut self, program: &str, args: &[&str]) -> Self {
+        let mut outer = Command::new(program);
+        outer.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        outer.current_dir(self.dir.path());
+        self.command = outer;
+        self
+    }
+
     /// Starts it, and waits until it is ready.
     ///
     /// # Panics
@@ -215,6 +231,17 @@ impl Starting {
         let line = process.line();
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("the ready line, {error}: {line}"));
         Holm { process, ready, took: begun.elapsed(), h3: Mutex::default(), dir: self.dir }
+    }
+
+    /// Starts it, and kills it so much later, ready or not.
+    ///
+    /// # Panics
+    /// It is not built.
+    pub fn start_and_kill(mut self, after: Duration) {
+        let log = self.dir.path().join("holm.log");
+        let mut process = Process::start("holm", self.command.stdin(Stdio::null()), &log);
+        std::thread::sleep(after);
+        process.kill();
     }
 
     /// Runs it to its end: for one that can't start.

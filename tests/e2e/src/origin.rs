@@ -59,6 +59,9 @@ impl Origin {
     /// There is no free port.
     pub fn start(answer: impl Fn(&Asked, &mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        // The standard library asks for 128: more connections at once than that, and the kernel leaves some to try again
+        // in a second, which a crowd of fetches takes for an origin that is not there.
+        rustix::net::listen(&listener, BACKLOG).expect("a listening socket");
         let addr = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
@@ -161,3 +164,6 @@ fn serve(stream: TcpStream, number: usize, shared: &Arc<Shared>) -> io::Result<(
     }
     Ok(())
 }
+
+/// Connections that wait to be accepted; the kernel allows as many by default.
+const BACKLOG: i32 = 4096;

@@ -95,6 +95,16 @@ impl Process {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }
 
+    /// Ends it at once, wherever it is (SIGKILL), and waits until it has.
+    ///
+    /// # Panics
+    /// It is no child any more.
+    pub fn kill(&mut self) -> ExitStatus {
+        // One that has ended by itself is no error here.
+        let _ = self.child.kill();
+        self.child.wait().expect("a child of ours")
+    }
+
     /// What Ctrl-C does.
     pub fn interrupt(&self) {
         // One that has ended by itself is no error here.

@@ -191,7 +191,6 @@ impl Location {
         u64::from(self.place) | u64::from(self.units) << 7 | u64::from(self.unit) << 20 | u64::from(self.slot) << 35
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each is masked to its bits")]
     fn unpack(packed: u64) -> Self {
         Self {
             place: (packed & (PLACES - 1)) as u8,

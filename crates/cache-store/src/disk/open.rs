@@ -12,7 +12,7 @@ use super::format::{Secret, random};
 use super::io::{ALIGN, BlockFile};
 use super::place::Place;
 use super::queue::Queue;
-use super::recover;
+use super::recover::{self, Rivals};
 use super::shape::{MAX_SEGMENT, Shape};
 use super::superblock::{Distrust, Found, Members, Superblock, Swept};
 use super::tier::{Tier, member_ids};
@@ -43,10 +43,11 @@ pub(super) fn open(config: DiskConfig) -> Result<(Arc<Tier>, Vec<JoinHandle<()>>
     let tier = Arc::new(Tier::new(places.collect(), &config, serial, epoch));
     let mut writers = Vec::new();
     // One after another: where two hold the same key, the later of them decides.
-    let mut recovered = Vec::new();
+    let (mut recovered, mut rivals) = (Vec::new(), Rivals::default());
     for (place, opened) in tier.places.iter().zip(opened) {
-        recovered.push(opened.recover(&tier, place)?);
+        recovered.push(opened.recover(&tier, place, &mut rivals)?);
     }
+    rivals.bury(&tier);
     for ((state, next), place) in recovered.into_iter().zip(&tier.places) {
         let writer = Writer::new(Arc::clone(&tier), Arc::clone(place), state, next);
         let name = format!("disk-write-{}", place.number);
@@ -81,10 +82,10 @@ impl Opened {
 
     /// Brings what it holds into the index. Returns the superblock, as it is on the device by then, and the number of the
     /// segment that comes next.
-    fn recover(self, tier: &Tier, place: &Place) -> Result<(Superblock, u64), DiskError> {
+    fn recover(self, tier: &Tier, place: &Place, rivals: &mut Rivals) -> Result<(Superblock, u64), DiskError> {
         let Self { file, mut state, .. } = self;
         let error = |error| io_error(&place.path, place.shape.size, "write", error);
-        let recovered = recover::recover(tier, place, &mut state).map_err(error)?;
+        let recovered = recover::recover(tier, place, &mut state, rivals).map_err(error)?;
         if recovered.lost {
             (tier.alert)(DiskAlert::Dropped { path: place.path.clone(), why: Dropped::Segment });
         }

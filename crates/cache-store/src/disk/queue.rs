@@ -196,7 +196,7 @@ impl Queue {
 
     /// The record of this tag that is not written yet.
     pub(super) fn pending(&self, tag: u64) -> Option<Arc<Record>> {
-        self.lock().pending.get(&tag).map(|pending| Arc::clone(&pending.record))
+        self.lock().record(tag)
     }
 
     /// Calls `each` with every record that is not written yet.
@@ -220,6 +220,10 @@ impl Inner {
     pub(super) fn moves(&mut self, pending: Pending, units: u16) {
         self.bytes += charge(units);
         self.pending.insert(tag(pending.record.key), pending);
+    }
+
+    pub(super) fn record(&self, tag: u64) -> Option<Arc<Record>> {
+        self.pending.get(&tag).map(|pending| Arc::clone(&pending.record))
     }
 
     pub(super) fn holds(&self, tag: u64) -> bool {
@@ -248,7 +252,9 @@ impl Inner {
         let items = std::mem::take(&mut self.items);
         for item in items {
             match item {
-                Item::Put(pending) => self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units()),
+                Item::Put(pending) => {
+                    self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units())
+                }
                 Item::Tombstone { .. } => {}
                 command @ Item::Command(_) => self.items.push_back(command),
             }

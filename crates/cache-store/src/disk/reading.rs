@@ -25,7 +25,10 @@ pub struct Reading(State);
 enum State {
     /// It was in memory.
     Here(Option<Record>),
-    OnDisk { read: ReadAt, wanted: Wanted },
+    OnDisk {
+        read: ReadAt,
+        wanted: Wanted,
+    },
 }
 
 /// What is read, and where.
@@ -36,19 +39,26 @@ struct Wanted {
     key: u128,
     at: Location,
     id: SegmentId,
+    /// How often it is looked up again.
+    tries: u32,
 }
 
 impl Reading {
     pub(super) fn begin(tier: &Arc<Tier>, key: u128) -> Option<Self> {
-        let state = match tier.find(key)? {
-            Lookup::Pending(record) => State::Here(Some(Record::clone(&record))),
+        State::begin(tier, key, TRIES).map(Self)
+    }
+}
+
+impl State {
+    fn begin(tier: &Arc<Tier>, key: u128, tries: u32) -> Option<Self> {
+        Some(match tier.find(key)? {
+            Lookup::Pending(record) => Self::Here(Some(Record::clone(&record))),
             Lookup::Stored(place, at, id) => {
                 let from = place.shape.unit_at(at.slot, at.unit);
                 let read = place.file.read(from, usize::from(at.units) * UNIT);
-                State::OnDisk { read, wanted: Wanted { tier: Arc::clone(tier), place, key, at, id } }
+                Self::OnDisk { read, wanted: Wanted { tier: Arc::clone(tier), place, key, at, id, tries } }
             }
-        };
-        Some(Self(state))
+        })
     }
 }
 
@@ -56,27 +66,38 @@ impl Future for Reading {
     type Output = Option<Record>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Here(record) => Poll::Ready(record.take()),
-            State::OnDisk { read, wanted } => Pin::new(read).poll(cx).map(|outcome| wanted.judge(outcome)),
+        loop {
+            match &mut self.0 {
+                State::Here(record) => return Poll::Ready(record.take()),
+                State::OnDisk { read, wanted } => {
+                    let Poll::Ready(outcome) = Pin::new(read).poll(cx) else { return Poll::Pending };
+                    self.0 = wanted.judge(outcome);
+                }
+            }
         }
     }
 }
 
 impl Wanted {
-    fn judge(&self, outcome: io::Result<Bytes>) -> Option<Record> {
+    /// What follows from what was read.
+    fn judge(&self, outcome: io::Result<Bytes>) -> State {
         self.place.note_read(outcome.as_ref().err(), self.tier.read_errors);
         let read = outcome.ok().and_then(|bytes| record::read(&bytes, self.id, self.at.unit, &self.place.secret));
-        let Some((mut record, _)) = read else {
-            // Unless the segment has been reclaimed meanwhile, it is never going to be better.
-            if self.tier.remove_at(&self.place, self.key, self.at, self.id) {
-                self.place.counts.damaged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-            return None;
-        };
+        let Some((mut record, _)) = read else { return self.miss() };
         let swept = *self.place.swept.read();
         record.stamp = swept.effective(record.stamp, position(self.id, self.at.unit));
-        (record.key == self.key).then_some(record)
+        State::Here((record.key == self.key).then_some(record))
+    }
+
+    fn miss(&self) -> State {
+        if self.tier.remove_at(&self.place, self.key, self.at, self.id) {
+            // It is never going to be better.
+            self.place.counts.damaged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return State::Here(None);
+        }
+        // Its segment has been reclaimed meanwhile; it may have been moved on.
+        let again = self.tries.checked_sub(1).and_then(|tries| State::begin(&self.tier, self.key, tries));
+        again.unwrap_or(State::Here(None))
     }
 }
 
@@ -105,3 +126,6 @@ impl Future for Writing {
         }
     }
 }
+
+/// A record is moved at most once in a round of the whole log.
+const TRIES: u32 = 2;

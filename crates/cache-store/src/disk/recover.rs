@@ -32,13 +32,18 @@ pub(super) struct Recovered {
 ///
 /// # Errors
 /// The last segment's footer could not be written. What cannot be read is no error.
-pub(super) fn recover(tier: &Tier, place: &Place, state: &mut Superblock) -> io::Result<Recovered> {
+pub(super) fn recover(
+    tier: &Tier,
+    place: &Place,
+    state: &mut Superblock,
+    rivals: &mut Rivals,
+) -> io::Result<Recovered> {
     if state.opened < state.first {
         (state.first, state.snapshot) = (state.opened + 1, None);
         return Ok(Recovered { next: state.first, lost: false });
     }
     if let Some(stored) = state.snapshot {
-        if snapshot::load(tier, place, state, stored) {
+        if snapshot::load(tier, place, state, stored, rivals) {
             return Ok(Recovered { next: state.opened + 1, lost: false });
         }
         state.snapshot = None;
@@ -46,13 +51,40 @@ pub(super) fn recover(tier: &Tier, place: &Place, state: &mut Superblock) -> io:
     }
     // Some were used that are not known of any more.
     tier.note_serial(state.serial.saturating_add(SERIALS));
-    Recovery { tier, place, state, lost: false }.run()
+    Recovery { tier, place, state, rivals, lost: false }.run()
+}
+
+/// Records of one key in two places: places that were not always used together, or failed in turn, may both have one. The
+/// newer one counts; the other is buried, lest it come back once the newer one is gone.
+#[derive(Default)]
+pub(super) struct Rivals(Vec<(u64, u8)>);
+
+impl Rivals {
+    /// Does the record that lies there, with this serial, count?
+    pub(super) fn wins(&mut self, tier: &Tier, tag: u64, at: Location, serial: u64) -> bool {
+        let Some(held) = tier.index.get(tag).filter(|held| held.place != at.place) else { return true };
+        let wins = serial_at(tier, held).is_none_or(|held| held < serial);
+        self.0.push((tag, if wins { held.place } else { at.place }));
+        wins
+    }
+
+    /// To be called when all places are recovered.
+    pub(super) fn bury(self, tier: &Tier) {
+        for (tag, number) in self.0 {
+            // A still newer one may have come from there.
+            let lives = tier.index.get(tag).is_some_and(|at| at.place == number);
+            if let Some(place) = tier.places.get(usize::from(number)).filter(|_| !lives) {
+                place.queue.bury(&mut place.queue.lock(), tag.into(), tier.next_serial());
+            }
+        }
+    }
 }
 
 struct Recovery<'a> {
     tier: &'a Tier,
     place: &'a Place,
     state: &'a mut Superblock,
+    rivals: &'a mut Rivals,
     lost: bool,
 }
 
@@ -158,7 +190,7 @@ impl Recovery<'_> {
         drop_all(self.tier, self.place);
     }
 
-    fn add(&self, id: SegmentId, entries: &Entries) {
+    fn add(&mut self, id: SegmentId, entries: &Entries) {
         let slot_number = self.place.shape.slot_of(id.number);
         let mut slot = Slot::empty(id);
         for entry in entries.iter().filter(|entry| self.place.shape.holds(entry.unit, entry.units)) {
@@ -167,12 +199,20 @@ impl Recovery<'_> {
             let stamp = self.state.swept.effective(entry.stamp, position(id, entry.unit));
             if entry.kind == Kind::Stored && self.is_trusted(id, &entry) {
                 slot.add(stamp);
-                insert(self.tier, at, &entry);
+                self.insert(at, &entry);
             } else if self.tier.index.get(tag(entry.key)).is_some_and(|held| held.place == self.place.number) {
                 self.tier.index.remove(tag(entry.key));
             }
         }
         self.place.set_slot(slot_number, slot);
+    }
+
+    /// Puts a record into the index, unless another place has a newer one of its key.
+    fn insert(&mut self, at: Location, entry: &Entry<'_>) {
+        let tag = tag(entry.key);
+        if self.rivals.wins(self.tier, tag, at, entry.serial) {
+            self.tier.index.insert(tag, at);
+        }
     }
 
     fn is_trusted(&self, id: SegmentId, entry: &Entry<'_>) -> bool {
@@ -189,18 +229,6 @@ impl Recovery<'_> {
         self.place.file.sync()?;
         self.place.file.write_at(&footer, end - footer.len() as u64)
     }
-}
-
-/// Puts a record into the index, unless another place has a newer one of its key: places that were not always used together
-/// may both have one.
-fn insert(tier: &Tier, at: Location, entry: &Entry<'_>) {
-    let tag = tag(entry.key);
-    if let Some(held) = tier.index.get(tag).filter(|held| held.place != at.place)
-        && serial_at(tier, held).is_some_and(|serial| serial > entry.serial)
-    {
-        return;
-    }
-    tier.index.insert(tag, at);
 }
 
 /// The serial of the record that lies there.

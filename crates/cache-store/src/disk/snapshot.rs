@@ -6,7 +6,7 @@ use super::format::{Fields, SegmentId, put_segment, put_stamp};
 use super::index::Index;
 use super::io::{ALIGN, AlignedBuf, BlockFile};
 use super::place::{Place, Slot};
-use super::recover::serial_at;
+use super::recover::{Rivals, serial_at};
 use super::shape::{SNAPSHOT_AT, SNAPSHOT_SLOT};
 use super::superblock::{Snapshot, Superblock};
 use super::tier::Tier;
@@ -48,17 +48,19 @@ pub(super) fn write(tier: &Tier, place: &Place) -> io::Result<Option<Snapshot>> 
 
 /// Brings the stored index of a place into the tier's. Returns false where it is damaged; then something of it may be in
 /// the tier's.
-pub(super) fn load(tier: &Tier, place: &Place, state: &Superblock, stored: Snapshot) -> bool {
+pub(super) fn load(tier: &Tier, place: &Place, state: &Superblock, stored: Snapshot, rivals: &mut Rivals) -> bool {
     let table = u64::from(place.shape.segments) * SNAPSHOT_SLOT;
     let entries = stored.length.checked_sub(table).filter(|_| stored.length <= place.shape.snapshot_len);
     let Some(entries) = entries.filter(|entries| entries.is_multiple_of(ENTRY as u64)) else { return false };
     tier.index.reserve(usize::try_from(entries / ENTRY as u64).unwrap_or(0));
     let mut hasher = place.secret.hasher();
-    let mut loading = Loading { tier, place, state, slots: Vec::new() };
+    let mut loading = Loading { tier, place, state, rivals, slots: Vec::new() };
     let mut at = 0;
     while at < stored.length {
         let wanted = CHUNK.min(usize::try_from(stored.length - at).unwrap_or(CHUNK));
-        let Ok(blocks) = place.file.read_blocking(SNAPSHOT_AT + at, wanted.next_multiple_of(ALIGN)) else { return false };
+        let Ok(blocks) = place.file.read_blocking(SNAPSHOT_AT + at, wanted.next_multiple_of(ALIGN)) else {
+            return false;
+        };
         let bytes = &blocks[..wanted];
         hasher.update(bytes);
         let sound = loading.take(bytes);
@@ -79,6 +81,7 @@ struct Loading<'a> {
     tier: &'a Tier,
     place: &'a Place,
     state: &'a Superblock,
+    rivals: &'a mut Rivals,
     slots: Vec<Slot>,
 }
 
@@ -98,8 +101,9 @@ impl Loading<'_> {
             if !known || !self.place.shape.holds(at.unit, at.units) {
                 return None;
             }
-            let held = self.tier.index.get(tag).filter(|held| held.place != self.place.number);
-            if held.is_none_or(|held| serial_at(self.tier, held) < serial_at(self.tier, at)) {
+            let is_rival = self.tier.index.get(tag).is_some_and(|held| held.place != at.place);
+            let serial = if is_rival { serial_at(self.tier, at).unwrap_or(0) } else { 0 };
+            if self.rivals.wins(self.tier, tag, at, serial) {
                 self.tier.index.restore(tag, packed, self.place.number);
             }
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::io::Engine;
 use super::place::Place;
 use super::tier::Tier;
 use crate::disk::Disk;
@@ -43,6 +44,8 @@ pub struct PlaceStats {
     pub path: PathBuf,
     /// Is it in use?
     pub healthy: bool,
+    /// Is it read through io_uring, rather than by threads?
+    pub io_uring: bool,
     /// Objects in its index.
     pub objects: u64,
     /// Bytes of their records.
@@ -56,11 +59,24 @@ impl Disk {
     pub fn stats(&self) -> DiskStats {
         self.tier.stats()
     }
+
+    /// Does it hold nothing? Costs less than [`Disk::stats`].
+    pub fn is_empty(&self) -> bool {
+        self.tier.is_empty()
+    }
 }
 
 impl Tier {
+    fn is_empty(&self) -> bool {
+        let healthy = self.places.iter().filter(|place| place.is_healthy());
+        healthy
+            .into_iter()
+            .all(|place| self.index.live(place.number).0 == 0 && place.queue.count_pending(|_| true) == 0)
+    }
+
     fn stats(&self) -> DiskStats {
-        let sum = |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
+        let sum =
+            |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
         let places: Vec<_> = self.places.iter().map(|place| self.place_stats(place)).collect();
         let healthy = || places.iter().filter(|place| place.healthy);
         let pending: usize = self.places.iter().map(|place| self.pending_objects(place)).sum();
@@ -85,6 +101,7 @@ impl Tier {
         PlaceStats {
             path: place.path.clone(),
             healthy: place.is_healthy(),
+            io_uring: place.file.engine() == Engine::Ring,
             objects,
             bytes,
             capacity: place.shape.capacity(),

@@ -52,12 +52,7 @@ pub(super) enum Put {
 }
 
 impl Tier {
-    pub(super) fn new(
-        places: Vec<Arc<Place>>,
-        config: &crate::disk::DiskConfig,
-        serial: u64,
-        epoch: u64,
-    ) -> Self {
+    pub(super) fn new(places: Vec<Arc<Place>>, config: &crate::disk::DiskConfig, serial: u64, epoch: u64) -> Self {
         Self {
             index: Index::new(places.len()),
             places,
@@ -92,26 +87,43 @@ impl Tier {
             [only] => only.is_healthy().then_some(only),
             places => {
                 let healthy = places.iter().filter(|place| place.is_healthy());
-                healthy.map(|place| (score(key, place), place)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, place)| place)
+                healthy
+                    .map(|place| (score(key, place), place))
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, place)| place)
             }
         }
     }
 
     pub(super) fn contains(&self, key: u128) -> bool {
-        let at = |at: Location| self.place(at).is_some();
-        let pending = || self.home(key).is_some_and(|home| home.queue.lock().holds(tag(key)));
-        !self.is_closed() && (self.index.get(tag(key)).is_some_and(at) || pending())
+        let Some(home) = self.home(key).filter(|_| !self.is_closed()) else { return false };
+        let indexed = || self.index.get(tag(key)).is_some_and(|at| self.place(at).is_some());
+        indexed() || {
+            // What moves between the two does so under this lock.
+            let queue = home.queue.lock();
+            queue.holds(tag(key)) || indexed()
+        }
     }
 
     pub(super) fn find(&self, key: u128) -> Option<Lookup> {
         let home = self.home(key).filter(|_| !self.is_closed())?;
-        if let Some(record) = home.queue.pending(tag(key)) {
-            return (record.key == key).then_some(Lookup::Pending(record));
+        let mut found = Err(home.queue.pending(tag(key)));
+        if let Err(None) = found {
+            found = self.index.used(tag(key)).ok_or(None);
         }
-        let at = self.index.used(tag(key))?;
-        let place = self.place(at)?;
-        let id = place.slot(at.slot).id;
-        Some(Lookup::Stored(Arc::clone(place), at, id))
+        if let Err(None) = found {
+            // Has it moved meanwhile, from the one to the other? It does so under this lock.
+            let queue = home.queue.lock();
+            found =
+                queue.record(tag(key)).map_or_else(|| self.index.used(tag(key)).ok_or(None), |held| Err(Some(held)));
+        }
+        match found {
+            Err(record) => record.filter(|record| record.key == key).map(Lookup::Pending),
+            Ok(at) => {
+                let place = self.place(at)?;
+                Some(Lookup::Stored(Arc::clone(place), at, place.slot(at.slot).id))
+            }
+        }
     }
 
     pub(super) fn offer(&self, record: &Arc<Record>) -> bool {

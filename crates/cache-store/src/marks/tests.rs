@@ -162,7 +162,7 @@ fn run_model(rng: &mut Rng, round: usize) {
                 // A tag and the site concern every key of the model.
                 purge_model(&mut purged_at, &marks, step, seq);
             }
-            7 => memory.sweep(&marks),
+            7 => sweep(&memory, &marks),
             8 => memory.remove(u128::from(key)),
             _ => {
                 let found = memory.get(u128::from(key)).filter(|object| marks.standing_of(object) != Standing::Hard);

@@ -21,13 +21,7 @@ impl<M: Meta> Object<M> {
         }
         let mut scope = Vec::with_capacity(SCOPE_CAPACITY);
         self.scope().encode(&mut scope);
-        Some(Record {
-            key,
-            stamp: self.stamp(),
-            scope: scope.into(),
-            meta: meta.into(),
-            body: self.body(),
-        })
+        Some(Record { key, stamp: self.stamp(), scope: scope.into(), meta: meta.into(), body: self.body() })
     }
 
     /// The object of a record; `None` where this version of its owner does not understand it.

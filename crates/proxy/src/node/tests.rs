@@ -26,6 +26,8 @@ use crate::site::Parts;
 
 mod fills;
 mod interim;
+mod memory;
+mod model;
 mod renewing;
 mod slices;
 

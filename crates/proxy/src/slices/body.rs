@@ -93,7 +93,8 @@ impl Located {
     }
 
     async fn held(&self, index: u64) -> Option<Bytes> {
-        let bytes = self.node.stored_slice(self.sliced.nonce, index).await?;
+        let admission = self.asking.subject.disk();
+        let bytes = self.node.stored_slice(self.sliced.nonce, index, admission).await?;
         (bytes.len() as u64 == slice_range(index, self.sliced.length).len()).then_some(bytes)
     }
 }

@@ -67,10 +67,10 @@ pub(crate) fn leaving_slices(
     node: &Arc<Node>,
     body: Body,
     (storing, storable): (Storing, Storable),
-    (nonce, first, length): (Nonce, u64, u64),
+    (first, length): (u64, u64),
 ) -> Body {
     let charge = Charge::new(&node.budget);
-    let leaving = Leaving { cutter: Cutter::new(first, length), charge, storing, storable, nonce };
+    let leaving = Leaving { cutter: Cutter::new(first, length), charge, storing, storable, nonce: None };
     Body::stream(Passing { body, leaving: Some(leaving) })
 }
 
@@ -86,7 +86,8 @@ struct Leaving {
     charge: Charge,
     storing: Storing,
     storable: Storable,
-    nonce: Nonce,
+    /// There once a slice is: what breaks off before leaves nothing.
+    nonce: Option<Nonce>,
 }
 
 impl Leaving {
@@ -96,7 +97,10 @@ impl Leaving {
             return false;
         }
         while let Some((index, slice)) = self.cutter.take(&mut data) {
-            self.storing.store_slice(&self.storable, self.nonce, index, slice);
+            let (storing, storable) = (&self.storing, &self.storable);
+            let length = self.cutter.length;
+            let nonce = *self.nonce.get_or_insert_with(|| storing.store_sliced_part(storable, length));
+            storing.store_slice(storable, nonce, index, slice);
         }
         true
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holm_cache_policy::{ByteRange, ContentRange, may_combine};
+use holm_cache_store::Standing;
 use holm_transport::body::Body;
 use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Request, StatusCode};
@@ -52,7 +53,7 @@ impl Run {
     /// From the slice of `ticket` on, up to `last`, as far as slices are missing and a fetch goes.
     pub(crate) fn new(located: &Arc<Located>, (first, last): (u64, u64), ticket: Ticket) -> Self {
         let node = &located.node;
-        let end = last.saturating_add(1).min(first + node.slices_a_fetch());
+        let end = last.saturating_add(1).min(first + node.slices_a_fetch(located.asking().subject.disk()));
         let others = (first + 1..end).map_while(|index| {
             let key = located.key_of(index);
             let missing = !node.store.contains(key);
@@ -123,10 +124,14 @@ impl Run {
         Err(SliceError::Abandoned)
     }
 
-    /// A slice has come: into the store, if there is room and its response may be found there, and to those who wait.
+    /// A slice has come: into the store, if there is room and its response can still be found there, and to those who wait.
     async fn deliver(&mut self, (storing, slices): (&Storing, &Slices), bytes: Bytes, charge: Option<Charge>) {
         let Some(ticket) = self.tickets.pop_front() else { return };
-        let (object, _) = storing.spill_slice(slices, ticket.key, bytes).await;
+        let node = &self.located.node;
+        let object = match node.marks.standing_of(&self.located.object) {
+            Standing::Hard => storing.unstored_slice(slices, bytes),
+            _ => storing.spill_slice(slices, ticket.key, bytes).await.0,
+        };
         ticket.settle(Ok(Arc::new(Fetched { object, _charge: charge })));
     }
 }

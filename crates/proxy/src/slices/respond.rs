@@ -117,6 +117,7 @@ impl Node {
         self.confirm_sliced(target, request, (key, (Arc::clone(object), head.clone())), reason).await
     }
 
+    /// The answer where the response has to be confirmed, or replaced.
     async fn confirm_sliced(
         self: &Arc<Self>,
         target: &Target<'_>,
@@ -132,6 +133,7 @@ impl Node {
         Box::pin(self.fill(target, request, key, basis, report)).await
     }
 
+    /// The answer while the response is fresh.
     async fn serve_sliced(
         self: &Arc<Self>,
         target: &Target<'_>,
@@ -162,21 +164,36 @@ impl Node {
             return Box::pin(self.miss(target, request, key, Basis::Nothing, directives, report)).await;
         }
         let mut source = Sliced::new(located);
-        // The ranges of a request are never none here: something of them is missing.
         let begun = match needed.first() {
             Some(first) => source.begin(*first).await,
+            // What needs nothing lacks nothing.
             None => Ok(()),
         };
+        let begun = begun.map(|()| {
+            let response = answer::from_stored(&request, head, Source::Sliced(Box::new(source)), now);
+            Reply::from_cache(response, report.clone().stored(&head.meta), applied)
+        });
         match begun {
-            Ok(()) => {
-                let response = answer::from_stored(&request, head, Source::Sliced(Box::new(source)), now);
-                Reply::from_cache(response, report.stored(&head.meta), applied)
-            }
-            Err(SliceError::Failed(error)) => self.failed(&error, report, applied),
-            Err(SliceError::Unshared(reason)) => {
+            Ok(reply) => reply,
+            Err(error) => self.answer_missing(target, request, (key, error), directives, (report, applied)).await,
+        }
+    }
+
+    /// The answer where the first slice that it needs did not come.
+    async fn answer_missing(
+        self: &Arc<Self>,
+        target: &Target<'_>,
+        request: Request<Body>,
+        (key, error): (CacheKey, SliceError),
+        directives: &RequestDirectives,
+        (report, applied): (Report, Seq),
+    ) -> Reply {
+        match error {
+            SliceError::Failed(error) => self.failed(&error, report, applied),
+            SliceError::Unshared(reason) => {
                 Box::pin(self.pass(target, request, report.with_cause(reason.as_str()))).await
             }
-            Err(SliceError::Changed | SliceError::Lost | SliceError::Abandoned) => {
+            SliceError::Changed | SliceError::Lost | SliceError::Abandoned => {
                 Box::pin(self.miss(target, request, key, Basis::Nothing, directives, report)).await
             }
         }

@@ -249,6 +249,119 @@ fn those_who_share_a_fetch_share_its_breaking_off() {
     assert_eq!(origin.asked("/"), 1);
 }
 
+/// What an origin does with the rest of what it broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It sends it.
+    Given,
+    /// Of another version.
+    Changed,
+    /// It knows of no ranges.
+    Unknown,
+}
+
+/// An origin of this content that sends `until` bytes of it and breaks off, except of what was told to be whole.
+fn breaking(content: &[u8], until: usize, rest: Rest, broken: &Arc<AtomicBool>) -> Origin {
+    let (content, broken) = (content.to_vec(), Arc::clone(broken));
+    Origin::start(move |asked, exchange| {
+        let length = content.len().to_string();
+        let whole = [("cache-control", "max-age=60"), ("etag", "\"1\""), ("content-length", length.as_str())];
+        let range = asked.fields.get("range");
+        if rest == Rest::Unknown || range.is_empty() {
+            exchange.head(200, &whole)?;
+            if !broken.load(Ordering::SeqCst) {
+                return std::io::Write::write_all(exchange, &content);
+            }
+            std::io::Write::write_all(exchange, &content[..until])?;
+            return Err(broken_off());
+        }
+        // A reset between the tiers may overtake what came before it: then less than `until` is there.
+        let first: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().expect("an open range");
+        assert!(first <= until && asked.fields.get("if-range") == "\"1\"", "{range}");
+        let etag = if rest == Rest::Changed { "\"2\"" } else { "\"1\"" };
+        let told = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
+        let fields = [("cache-control", "max-age=60"), ("etag", etag), ("content-range", told.as_str())];
+        exchange.reply(206, &fields, &content[first..])
+    })
+}
+
+#[test]
+fn what_breaks_off_is_resumed_and_nobody_notices() {
+    let content = Pattern::new(3_000_000).bytes();
+    let check = |until: usize, protocol: Protocol| {
+        let origin = breaking(&content, until, Rest::Given, &Arc::new(AtomicBool::new(true)));
+        let holm = Holm::before(origin.url());
+        let response = holm.ask(&get("/").over(protocol)).expect(200).expect_miss("fwd-status=200");
+        assert!(response.body == content, "{}", response.show());
+        assert_eq!(origin.asked("/"), 2, "{until} {protocol:?}");
+        let response = holm.ask(&get("/").over(protocol)).expect(200).expect_hit();
+        assert!(response.body == content, "{}", response.show());
+        assert_eq!(origin.asked("/"), 2, "{until} {protocol:?}");
+        wait_for("the metric", || holm.metric("holm_fills_total{outcome=\"resumed\"}") >= 1.0);
+    };
+    check(1000, Protocol::Http1);
+    check(1_048_576, Protocol::Http2);
+    check(2_500_001, Protocol::Http3);
+}
+
+#[test]
+fn what_cannot_be_resumed_is_an_error_at_that_byte_for_all() {
+    const UNTIL: usize = 500_000;
+    let content = Pattern::new(600_000).bytes();
+    for rest in [Rest::Changed, Rest::Unknown] {
+        let broken = Arc::new(AtomicBool::new(true));
+        let origin = breaking(&content, UNTIL, rest, &broken);
+        let holm = Holm::before(origin.url());
+        for protocol in Protocol::ALL {
+            broken.store(true, Ordering::SeqCst);
+            let path = format!("/{protocol:?}");
+            let response = holm.ask(&get(&path).over(protocol));
+            let told = !response.error.is_empty() || response.status == 502;
+            assert!(told, "{rest:?}: a short response that looks whole: {}", response.show());
+            let part = response.status != 200 || content[..UNTIL].starts_with(&response.body);
+            assert!(part, "{rest:?}: {} bytes: {}", response.body.len(), response.show());
+            broken.store(false, Ordering::SeqCst);
+            let response = holm.ask(&get(&path).over(protocol)).expect(200).expect_miss("fwd-status=200");
+            assert!(response.body == content, "{rest:?}: {}", response.show());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_nobody_back() {
+    let content = Pattern::new(8_000_000).bytes();
+    let (gate, told) = (Gate::new(), content.clone());
+    let passing = gate.clone();
+    let origin = Origin::start(move |_, exchange| {
+        exchange.head(200, &[("transfer-encoding", "chunked"), ("cache-control", "max-age=60")])?;
+        exchange.chunk(&told[..1000])?;
+        passing.pass();
+        told[1000..].chunks(50_000).try_for_each(|chunk| exchange.chunk(chunk))?;
+        exchange.end_chunks(&[])
+    });
+    let holm = Holm::before(origin.url());
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let path = format!("/{protocol:?}");
+        let mut slow: Vec<_> = (0..3).map(|_| holm.curl(&get(&path).over(protocol)).piped().start()).collect();
+        let mut streams: Vec<_> = slow.iter_mut().map(|curl| curl.stdout()).collect();
+        for stream in &mut streams {
+            std::io::Read::read_exact(stream, &mut [0; 1000]).expect("what came");
+        }
+        let fast = holm.curl(&get(&path).over(protocol)).start();
+        gate.open();
+        let response = fast.finish().expect(200);
+        assert!(response.body == content, "{}", response.show());
+        for (curl, mut stream) in slow.into_iter().zip(streams) {
+            let mut rest = Vec::new();
+            std::io::Read::read_to_end(&mut stream, &mut rest).expect("the rest");
+            assert!(rest == content[1000..], "{} bytes", rest.len());
+            curl.finish().expect(200);
+        }
+        assert_eq!(origin.asked(&path), 1);
+    }
+    wait_for("the memory to be free", || holm.metric("holm_fill_bytes") == 0.0);
+}
+
 #[test]
 fn slow_answers_delay_nobody_else() {
     let gate = Gate::new();

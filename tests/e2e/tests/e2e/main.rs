@@ -3,12 +3,14 @@
 mod caching;
 mod chain;
 mod control;
+mod disk;
 mod fields;
 mod files;
 mod fills;
 mod handlers;
 mod interim;
 mod life;
+mod memory;
 mod origins;
 mod poisoning;
 mod ranges;

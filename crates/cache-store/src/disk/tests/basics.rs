@@ -93,7 +93,9 @@ fn cleared_for_ever() {
         };
         check(&disk);
         assert_eq!(disk.oldest(), None);
+        assert!(disk.is_empty());
         disk.offer(record(300, 1, 10, ZERO));
+        assert!(!disk.is_empty());
         disk.flush();
         check_one(&disk);
         end(disk, how);

@@ -15,7 +15,7 @@ fn history(rig: &Rig, rng: &mut Rng) {
         (0..KEYS).for_each(|n| assert!(wait(disk.write(record(n, version, rng.usize(..4000), ZERO)))));
         disk.flush();
     }
-    assert!(disk.sweep(stamp(1, 0), &mut |entry| number(entry.key) % 2 == 0));
+    assert!(disk.sweep(stamp(1, 0), &mut |entry| number(entry.key).is_multiple_of(2)));
     if rng.bool() {
         (0..KEYS / 4).for_each(|n| assert!(wait(disk.write(record(4 * n, 4, rng.usize(..4000), stamp(1, 0))))));
         disk.flush();
@@ -102,7 +102,7 @@ fn nothing_wrong_comes_of_damage() {
                 let version = (1..=4).find(|version| read.meta == format!("version {version} of {n}"));
                 let version = version.unwrap_or_else(|| panic!("seed {seed}, {what}: {read:?}"));
                 assert_eq!(read.body, body(n, version, read.body.len()), "seed {seed}, {what}");
-                assert!(n % 2 == 0, "seed {seed}, {what}, again: {again}: {n} was swept away");
+                assert!(n.is_multiple_of(2), "seed {seed}, {what}, again: {again}: {n} was swept away");
                 assert!(read.stamp.covers(stamp(1, 0)), "seed {seed}, {what}");
             }
             // It works as well as any.

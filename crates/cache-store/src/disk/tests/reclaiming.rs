@@ -12,7 +12,7 @@ fn what_is_read_stays_and_what_is_not_goes() {
     (0..12).for_each(|n| assert!(disk.offer(record(n, 1, 8000, stamp(3, n)))));
     for n in 100..1600 {
         assert!(wait(disk.write(record(n, 1, 8000, stamp(3, 50)))));
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             disk.flush();
             (0..12).for_each(|n| assert_eq!(read(&disk, n), Some(record(n, 1, 8000, stamp(3, n))), "{n}"));
         }
@@ -37,7 +37,7 @@ fn what_all_is_read_shares_half_of_the_room() {
     let disk = rig.open();
     for n in 0..1200 {
         assert!(wait(disk.write(record(n, 1, 8000, ZERO))));
-        if n % 20 == 0 {
+        if n.is_multiple_of(20) {
             disk.flush();
             (0..n).for_each(|n| drop(read(&disk, n)));
         }
@@ -100,7 +100,7 @@ fn swept_across_crashes() {
         assert!(disk.sweep(stamp(50, 0), &mut |entry| {
             assert!(judged.insert(entry.key), "judged once");
             assert_eq!(entry.scope, format!("scope of {}", entry.stamp.seq.get()).as_bytes());
-            entry.stamp.seq.get() % 2 == 0
+            entry.stamp.seq.get().is_multiple_of(2)
         }));
         assert_eq!(judged, (0..50).map(key).collect());
         assert_eq!(disk.oldest(), Some(stamp(50, 0)));
@@ -115,7 +115,11 @@ fn swept_across_crashes() {
             assert_eq!(read(disk, 200).map(|found| found.stamp), Some(stamp(70, 3)));
         };
         check(&disk);
-        if crash { disk.crash() } else { drop(disk) }
+        if crash {
+            disk.crash()
+        } else {
+            drop(disk)
+        }
         let disk = rig.open();
         check(&disk);
         // A lower one changes nothing, and asks nothing.
@@ -142,10 +146,10 @@ fn sweeps_during_everything() {
             // What has not been stored yet has a greater stamp.
             let newest = (0..3000_u64).rev().find(|n| disk.contains(key(*n))).unwrap_or(0);
             upto = upto.max(newest / 100);
-            assert!(disk.sweep(stamp(upto, 0), &mut |entry| entry.stamp.seq.get() % 2 == 0));
+            assert!(disk.sweep(stamp(upto, 0), &mut |entry| entry.stamp.seq.get().is_multiple_of(2)));
         }
     });
-    assert!(disk.sweep(stamp(40, 0), &mut |entry| entry.stamp.seq.get() % 2 == 0));
+    assert!(disk.sweep(stamp(40, 0), &mut |entry| entry.stamp.seq.get().is_multiple_of(2)));
     let left: Vec<_> = (0..3000_u64).filter(|n| read(&disk, *n).is_some()).collect();
     assert!(!left.is_empty());
     for n in left {
