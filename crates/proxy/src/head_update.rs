@@ -27,7 +27,7 @@ impl Node {
         report: Report,
     ) -> Reply {
         let storing = Storing::begin(self, target, &request);
-        let way = target.way(self.begin_seq(target), request.version());
+        let way = target.way(storing.begun(), request.version());
         let mut head = filling_head(&request);
         head.method = Method::HEAD;
         let confirmable = can_be_confirmed(&stale.1);
@@ -36,7 +36,7 @@ impl Node {
         }
         let mut asking = head.into_request();
         let alone = self.hear_alone(target, &mut asking);
-        let (as_of, requested) = (way.as_of, now());
+        let (as_of, requested) = (way.begun.applied, now());
         let answer = match self.hop_for(target.content).send(asking, way).await {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.answer_failure(target, &request, &error, Some(&stale), report, as_of),

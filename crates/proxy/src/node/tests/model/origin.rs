@@ -88,7 +88,7 @@ impl NextHop for Arc<Origin> {
                 wait.await.map_err(|_| unreachable())?;
             }
             let response = origin.answer(&request)?;
-            Ok(Answer { response, as_of: way.as_of, aged: false, bridged: None })
+            Ok(Answer { response, as_of: way.begun.applied, aged: false, bridged: None })
         })
     }
 }
