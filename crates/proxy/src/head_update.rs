@@ -55,15 +55,14 @@ impl Node {
             Stored::Sliced(sliced) => sliced.length,
             _ => stale.0.body().len() as u64,
         };
-        let updates = match status {
-            StatusCode::NOT_MODIFIED => confirmable,
-            StatusCode::OK => {
-                confirmable && head_update(&stale.1.headers(), length, response.headers()) == HeadUpdate::Update
-            }
-            _ => false,
+        let update = match status {
+            StatusCode::NOT_MODIFIED if confirmable => HeadUpdate::Update,
+            StatusCode::OK if confirmable => head_update(&stale.1.headers(), length, response.headers()),
+            StatusCode::OK => HeadUpdate::Invalidate,
+            _ => HeadUpdate::Unsaid,
         };
         let report = report.fwd_status(status);
-        if updates {
+        if update == HeadUpdate::Update {
             match storing.renew(key, &stale, response.headers(), as_of, times) {
                 Renewed::Shared(renewed) => {
                     if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {
@@ -76,7 +75,7 @@ impl Node {
                     return Reply::new(response, report.with_cause(reason.as_str()), as_of);
                 }
             }
-        } else if status == StatusCode::OK {
+        } else if update == HeadUpdate::Invalidate {
             // It is another representation than the stored one.
             self.store.remove(key.0);
         }

@@ -26,6 +26,7 @@ use crate::site::Parts;
 
 mod fills;
 mod interim;
+mod logs;
 mod memory;
 mod model;
 mod renewing;
