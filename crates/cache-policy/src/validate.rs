@@ -17,6 +17,8 @@ pub enum HeadUpdate {
     Update,
     /// It tells of another: the stored one is not to be used any more without asking.
     Invalidate,
+    /// It does not say of which: the stored one stays what it was.
+    Unsaid,
 }
 
 /// §4.3.1: adds the stored response's validators to a request.
@@ -29,7 +31,9 @@ pub fn write_validators(request: &mut HeaderMap, stored: &HeaderMap) {
 }
 
 /// §4.3.5: a HEAD was answered with 200. Is it of the stored response, whose body has `stored_length` bytes? Every
-/// validator that the answer has, and its length, have to be the stored one's: one that is new tells of something new.
+/// validator that the answer has, and its length, have to be the stored one's: one that is new tells of something new. By
+/// the letter an answer without any would match as well; but then the bytes of an older version would be renewed by what
+/// is said of a newer one.
 #[must_use]
 pub fn head_update(stored: &HeaderMap, stored_length: u64, head: &HeaderMap) -> HeadUpdate {
     let same_validators = [ETAG, LAST_MODIFIED].iter().all(|name| {
@@ -38,7 +42,11 @@ pub fn head_update(stored: &HeaderMap, stored_length: u64, head: &HeaderMap) -> 
     });
     let mut lengths = head.get_all(CONTENT_LENGTH).iter();
     let same_length = lengths.all(|length| length.to_str().ok().and_then(number) == Some(stored_length));
-    if same_validators && same_length { HeadUpdate::Update } else { HeadUpdate::Invalidate }
+    match (same_validators && same_length, has_validator(head)) {
+        (true, true) => HeadUpdate::Update,
+        (true, false) => HeadUpdate::Unsaid,
+        (false, _) => HeadUpdate::Invalidate,
+    }
 }
 
 /// Can the response be validated?
@@ -128,11 +136,15 @@ mod tests {
         let check = |stored: Fields<'_>, head: Fields<'_>, expected: HeadUpdate| {
             assert_eq!(head_update(&headers(stored), 5, &headers(head)), expected, "{stored:?} {head:?}");
         };
-        use HeadUpdate::{Invalidate, Update};
+        use HeadUpdate::{Invalidate, Unsaid, Update};
         let stored = [("etag", "\"a\""), ("last-modified", "x"), ("content-length", "5")];
         check(&stored, &stored, Update);
-        check(&stored, &[], Update);
-        check(&[], &[("content-length", "5")], Update);
+        check(&stored, &stored[..1], Update);
+        check(&stored, &stored[1..], Update);
+        // Nothing that only this representation can have.
+        check(&stored, &[], Unsaid);
+        check(&stored, &[("content-length", "5")], Unsaid);
+        check(&[], &[("content-length", "5")], Unsaid);
         check(&[], &[("content-length", "6")], Invalidate);
         check(&stored, &[("content-length", "x")], Invalidate);
         check(&stored, &[("content-length", "5"), ("content-length", "6")], Invalidate);

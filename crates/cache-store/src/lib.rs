@@ -13,8 +13,8 @@ pub use self::disk::{
     PlaceStats, Reading, Record, SweepEntry, Writing,
 };
 pub use self::marks::{
-    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, OnAlert, Opened,
-    Standing, SweepFloor, SweepNeed,
+    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, Moment, OnAlert,
+    Opened, Standing, SweepFloor, SweepNeed,
 };
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::{Meta, Object, allocated};

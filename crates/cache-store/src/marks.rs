@@ -66,6 +66,17 @@ pub struct Opened {
     pub known: bool,
 }
 
+/// A moment, as the marks count: what is fetched from then on is newer than every purge and invalidation up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The log that `applied` counts in.
+    pub log: Option<LogId>,
+    /// Purges.
+    pub applied: Seq,
+    /// Local invalidations.
+    pub local: Local,
+}
+
 /// Where a node that begins to follow a log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Followed {
@@ -113,6 +124,16 @@ impl Marks {
     /// The highest seq whose effect look-ups see.
     pub fn applied(&self) -> Seq {
         Seq::new(self.applied.load(Ordering::Acquire))
+    }
+
+    /// The log that is followed. [`Marks::applied`] counts in no other.
+    pub fn log(&self) -> Option<LogId> {
+        self.inner.read().scalars.log
+    }
+
+    /// This moment.
+    pub fn moment(&self) -> Moment {
+        self.inner.read().moment()
     }
 
     /// How many marks are kept.
@@ -248,10 +269,10 @@ impl Marks {
     /// A fetch begins: marks newer than now are kept until the guard is dropped.
     pub fn begin_fill(self: &Arc<Self>) -> FillGuard {
         let mut inner = self.inner.write();
-        let begun_at = inner.scalars.applied;
-        *inner.fills.entry(begun_at).or_default() += 1;
-        let begun_local = inner.local.begin_fill();
-        FillGuard { marks: Arc::clone(self), begun_at, begun_local }
+        let begun = inner.moment();
+        *inner.fills.entry(begun.applied).or_default() += 1;
+        inner.local.begin_fill();
+        FillGuard { marks: Arc::clone(self), begun }
     }
 
     /// Changes something that the journal keeps as a number.

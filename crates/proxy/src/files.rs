@@ -41,7 +41,7 @@ impl NextHop for FileHop {
             };
             let request = request.map(drop);
             let response = respond(&control, files, &request).await?;
-            Ok(Answer { response, as_of: way.as_of, aged: false, bridged: None })
+            Ok(Answer { response, as_of: way.begun.applied, aged: false, bridged: None })
         })
     }
 }

@@ -207,7 +207,7 @@ impl Node {
                 self.share_renewed(target, request, object, report.clone().fwd_status(StatusCode::NOT_MODIFIED))
             }
             Phase::Failed(error) => {
-                Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun_at))
+                Some(self.answer_failure(target, request, error, stale, report.clone(), fill.begun.applied))
             }
         }
     }

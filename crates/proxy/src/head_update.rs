@@ -27,7 +27,7 @@ impl Node {
         report: Report,
     ) -> Reply {
         let mut storing = Storing::begin(self, target, &request);
-        let way = target.way(self.begin_seq(target), request.version());
+        let way = target.way(storing.begun(), request.version());
         let mut head = filling_head(&request);
         head.method = Method::HEAD;
         let confirmable = can_be_confirmed(&stale.1);
@@ -36,7 +36,7 @@ impl Node {
         }
         let mut asking = head.into_request();
         let alone = self.hear_alone(target, &mut asking);
-        let (as_of, requested) = (way.as_of, now());
+        let (as_of, requested) = (way.begun.applied, now());
         let answer = match self.hop_for(target.content).send(asking, way).await {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.answer_failure(target, &request, &error, Some(&stale), report, as_of),
@@ -55,15 +55,14 @@ impl Node {
             Stored::Sliced(sliced) => sliced.length,
             _ => stale.0.body().len() as u64,
         };
-        let updates = match status {
-            StatusCode::NOT_MODIFIED => confirmable,
-            StatusCode::OK => {
-                confirmable && head_update(&stale.1.headers(), length, response.headers()) == HeadUpdate::Update
-            }
-            _ => false,
+        let update = match status {
+            StatusCode::NOT_MODIFIED if confirmable => HeadUpdate::Update,
+            StatusCode::OK if confirmable => head_update(&stale.1.headers(), length, response.headers()),
+            StatusCode::OK => HeadUpdate::Invalidate,
+            _ => HeadUpdate::Unsaid,
         };
         let report = report.fwd_status(status);
-        if updates {
+        if update == HeadUpdate::Update {
             storing.recall().await;
             match storing.renew(key, &stale, response.headers(), as_of, times) {
                 Renewed::Shared(renewed) => {
@@ -77,7 +76,7 @@ impl Node {
                     return Reply::new(response, report.with_cause(reason.as_str()), as_of);
                 }
             }
-        } else if status == StatusCode::OK {
+        } else if update == HeadUpdate::Invalidate {
             // It is another representation than the stored one.
             self.store.remove(key.0);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use holm_cache_policy::FetchTimes;
+use holm_cache_store::Moment;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
@@ -31,8 +32,8 @@ pub(crate) struct Way {
     /// Whom the client asked.
     pub(crate) authority: Authority,
     pub(crate) client: IpAddr,
-    /// Our own `applied`, or what the sender before us knew if that is more, when the fetch began.
-    pub(crate) as_of: Seq,
+    /// When the fetch began.
+    pub(crate) begun: Moment,
     /// The version that the request came by, for `Via`.
     pub(crate) version: Version,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
-    /// The seq that the content is good for (`Holm-As-Of`).
+    /// The seq that the content is good for (`Holm-As-Of`), in the log that we followed when the fetch began.
     pub(crate) as_of: Seq,
     /// Its `Age` holds the time that its fetch took: a tier of ours has counted it.
     pub(crate) aged: bool,

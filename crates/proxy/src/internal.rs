@@ -3,14 +3,16 @@
 //! None of these fields may cross an outside boundary in either direction: [`strip`] runs on every request from a client and on
 //! every response to one.
 
-use holm_model::ids::{Seq, SiteName};
+use holm_model::ids::{LogId, Seq, SiteName};
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::reasons;
 
-/// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for.
+/// Request: the sender's `applied` when the fetch began. Response: the seq that the answer is good for, in the same log.
 pub(crate) const AS_OF: HeaderName = HeaderName::from_static("holm-as-of");
+/// Request: the purge log that the sender's `applied` counts in, if it follows one.
+pub(crate) const LOG: HeaderName = HeaderName::from_static("holm-log");
 /// The site that the edge routed the request to.
 pub(crate) const SITE: HeaderName = HeaderName::from_static("holm-site");
 /// The scheme the client used; the hop itself is always https.
@@ -28,7 +30,7 @@ pub(crate) const AGED: HeaderName = HeaderName::from_static("holm-aged");
 /// On an answer that is a stale one in an error's stead (RFC 5861 §4): the error's status and reason.
 pub(crate) const BRIDGED: HeaderName = HeaderName::from_static("holm-bridged");
 
-const ALL: [HeaderName; 8] = [AS_OF, SITE, SCHEME, UPGRADE, UPGRADED, REASON, AGED, BRIDGED];
+const ALL: [HeaderName; 9] = [AS_OF, LOG, SITE, SCHEME, UPGRADE, UPGRADED, REASON, AGED, BRIDGED];
 
 /// Removes every internal field.
 pub(crate) fn strip(headers: &mut HeaderMap) {
@@ -42,6 +44,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 pub(crate) struct Envelope {
     pub(crate) site: SiteName,
     pub(crate) scheme: Scheme,
+    pub(crate) log: Option<LogId>,
     pub(crate) applied: Seq,
 }
 
@@ -49,6 +52,9 @@ impl Envelope {
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(AS_OF, HeaderValue::from(self.applied.get()));
         headers.insert(SCHEME, HeaderValue::from_static(self.scheme.as_str()));
+        if let Some(log) = self.log.and_then(|log| HeaderValue::from_str(&log.to_string()).ok()) {
+            headers.insert(LOG, log);
+        }
         if let Ok(site) = HeaderValue::from_str(self.site.as_str()) {
             headers.insert(SITE, site);
         }
@@ -60,6 +66,7 @@ impl Envelope {
         Some(Self {
             site: text(&SITE)?.parse().ok()?,
             scheme: Scheme::parse(text(&SCHEME)?)?,
+            log: text(&LOG).and_then(|log| log.parse().ok()),
             applied: as_of(headers)?,
         })
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
-use holm_cache_store::{DiskStats, Followed, Marks, Object, Store, StoreError, StoreStats};
+use holm_cache_store::{DiskStats, Followed, Marks, Moment, Object, Store, StoreError, StoreStats};
 use holm_control::Control;
 use holm_model::ids::{LogId, NodeName, Seq};
 use holm_model::manifest::{DiskAdmission, KeyRule};
@@ -95,8 +95,6 @@ pub(crate) struct Target<'a> {
     pub(crate) listener: &'a Listener<'a>,
     /// The digest of a QUERY's content and its type.
     pub(crate) content_digest: Option<[u8; 32]>,
-    /// What the sender of an internal hop had applied.
-    pub(crate) sender_applied: Seq,
 }
 
 /// A response and what is to be said of it.
@@ -257,10 +255,6 @@ impl Node {
         }
     }
 
-    /// The seq that a fetch which begins now is good for.
-    pub(crate) fn begin_seq(&self, target: &Target<'_>) -> Seq {
-        self.marks.applied().max(target.sender_applied)
-    }
 }
 
 fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {
@@ -328,8 +322,7 @@ impl<'a> Target<'a> {
         authority: &'a Authority,
         (client, listener): (IpAddr, &'a Listener<'a>),
     ) -> Self {
-        let (content_digest, sender_applied) = (None, Seq::ZERO);
-        Self { site, route, content, scheme, authority, client, listener, content_digest, sender_applied }
+        Self { site, route, content, scheme, authority, client, listener, content_digest: None }
     }
 }
 
@@ -365,14 +358,15 @@ impl Target<'_> {
         }
     }
 
-    pub(crate) fn way(&self, as_of: Seq, version: http::Version) -> Way {
+    /// Of a fetch that began then. Where its answer is to be stored, the right to that began no later.
+    pub(crate) fn way(&self, begun: Moment, version: http::Version) -> Way {
         Way {
             site: Arc::clone(self.site),
             content: self.content.clone(),
             scheme: self.scheme,
             authority: self.authority.clone(),
             client: self.client,
-            as_of,
+            begun,
             version,
         }
     }

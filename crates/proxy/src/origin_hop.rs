@@ -24,7 +24,7 @@ impl NextHop for OriginHop {
                 return Err(HopError::new(StatusCode::BAD_GATEWAY, "no-origin", "the route has no origin"));
             };
             let response = pool.send(prepare(request, &way)).await.map_err(|error| no_origin(&error))?;
-            Ok(Answer { response: clean(response), as_of: way.as_of, aged: false, bridged: None })
+            Ok(Answer { response: clean(response), as_of: way.begun.applied, aged: false, bridged: None })
         })
     }
 }

@@ -25,11 +25,11 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
-        let way = target.way(self.begin_seq(target), request.version());
         let changing = (!is_safe(request.method())).then(|| shadow(&request));
         let mut posted = self.begin_posted(target, &request);
+        let way = target.way(self.marks.moment(), request.version());
         let alone = self.hear_alone(target, &mut request);
-        let (as_of, requested) = (way.as_of, now());
+        let (as_of, requested) = (way.begun.applied, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),

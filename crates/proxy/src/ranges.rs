@@ -23,9 +23,9 @@ impl Node {
         report: Report,
     ) -> Reply {
         let mut storing = Storing::begin(self, target, &request);
-        let way = target.way(self.begin_seq(target), request.version());
+        let way = target.way(storing.begun(), request.version());
         let alone = self.hear_alone(target, &mut request);
-        let (as_of, requested) = (way.as_of, now());
+        let (as_of, requested) = (way.begun.applied, now());
         let answer = match self.hop_for(target.content).send(request, way).await {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),

@@ -63,21 +63,32 @@ impl ShieldService {
             client: client(&request),
             listener: &Listener::new(interims),
             content_digest: None,
-            sender_applied: envelope.applied,
         };
-        let reply = self.reply(&target, request).await;
+        let reply = self.reply(&target, request, &envelope).await;
         let facts = Facts { site: &site, route: &route.name, tier: Tier::Shield, begun };
         self.finish(reply, in_tunnel, facts)
     }
 
     /// From the cache only if this tier's look-ups see every purge that the sender's do.
-    async fn reply(&self, target: &Target<'_>, request: Request<Body>) -> Reply {
+    async fn reply(&self, target: &Target<'_>, request: Request<Body>, sender: &Envelope) -> Reply {
+        let of_one_log = || self.node.marks.log() == sender.log;
         // The content of a QUERY is not read yet.
         let looked_up = is_query(request.method()) || bypass_reason(&target.route.rule, &request).is_none();
-        if !looked_up || self.node.has_applied(target.sender_applied, AS_OF_WAIT).await {
-            return self.node.respond(*target, request).await;
-        }
-        Box::pin(self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag"))).await
+        let begun_with_one = of_one_log();
+        let lags = looked_up && !(begun_with_one && self.node.has_applied(sender.applied, AS_OF_WAIT).await);
+        let reply = if lags {
+            Box::pin(self.node.pass(target, request, Report::forward(Outcome::Bypass, "purge-lag"))).await
+        } else {
+            self.node.respond(*target, request).await
+        };
+        // A seq says nothing in another log. What was fetched for this request alone is newer than all that its sender knew.
+        let as_of = match (begun_with_one && of_one_log(), lags || !looked_up) {
+            (true, false) => reply.as_of,
+            (true, true) => reply.as_of.max(sender.applied),
+            (false, false) => Seq::ZERO,
+            (false, true) => sender.applied,
+        };
+        Reply { as_of, ..reply }
     }
 
     fn finish(&self, reply: Reply, in_tunnel: Option<Body>, facts: Facts<'_>) -> Response<Body> {

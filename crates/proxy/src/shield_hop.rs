@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use holm_cache_policy::strip_hop_by_hop;
+use holm_cache_store::Moment;
 use holm_transport::body::{Body, BodySender};
 use holm_upstream::{ShieldClient, UpstreamError};
 use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue, UPGRADE};
@@ -55,7 +56,8 @@ pub(crate) fn prepare(mut request: Request<Body>, way: &Way) -> Result<(Request<
     forward::join_cookies(headers);
     forward::write_client(headers, way.client, way.scheme, way.authority.as_str());
     forward::write_via(headers, way.version, VIA_EDGE);
-    Envelope { site: way.site.name().clone(), scheme: way.scheme, applied: way.as_of }.write(headers);
+    let Moment { log, applied, .. } = way.begun;
+    Envelope { site: way.site.name().clone(), scheme: way.scheme, log, applied }.write(headers);
     *request.uri_mut() = absolute(request.uri(), way)?;
     *request.version_mut() = Version::HTTP_3;
     let Some(protocol) = protocol else { return Ok((request, None)) };
@@ -79,7 +81,7 @@ fn absolute(target: &Uri, way: &Way) -> Result<Uri, HopError> {
 pub(crate) fn answer(mut response: Response<Body>, way: &Way, tunnel: Option<Tunnel>) -> Result<Answer, HopError> {
     let headers = response.headers_mut();
     // A shield that says nothing of purges can't be believed newer than what the fetch began with.
-    let as_of = internal::as_of(headers).unwrap_or(way.as_of);
+    let as_of = internal::as_of(headers).unwrap_or(way.begun.applied);
     if let Some(reason) = headers.get(internal::REASON).and_then(|value| value.to_str().ok()) {
         let reason = reasons::known(reason);
         return Err(HopError::new(response.status(), reason, "the shield says so"));

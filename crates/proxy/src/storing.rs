@@ -7,7 +7,7 @@ use holm_cache_policy::{
     CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
     VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
 };
-use holm_cache_store::{Changed, FillGuard, Local, Object, Scope, Standing};
+use holm_cache_store::{Changed, FillGuard, Moment, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, DiskAdmission, QueryRule};
 use holm_model::units::Timestamp;
@@ -33,10 +33,8 @@ pub(crate) struct Storing {
     node: Arc<Node>,
     /// Keeps purge marks that this fetch may have to obey.
     guard: FillGuard,
-    /// The seq that a fetch which began then is good for.
-    begun_at: Seq,
-    /// The local invalidations that it began after.
-    begun_local: Local,
+    /// When the fetch began; what its own answer has changed counts as before.
+    begun: Moment,
     /// The client's request, without its body.
     asked: Request<()>,
     place: Place,
@@ -58,8 +56,6 @@ pub(crate) struct Subject {
     primary: CacheKey,
     scope: Scope,
     rule: CacheRule,
-    /// What the sender of an internal hop had applied.
-    sender_applied: Seq,
 }
 
 /// What of a [`Target`] enters keys, for one who outlives it.
@@ -138,13 +134,7 @@ impl Storing {
             primary: self.primary,
             scope: self.scope.clone(),
             rule: self.rule.clone(),
-            sender_applied: self.begun_at,
         }
-    }
-
-    /// The seq that a fetch which began with this is good for.
-    pub(crate) const fn begun_at(&self) -> Seq {
-        self.begun_at
     }
 
     /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
@@ -155,16 +145,16 @@ impl Storing {
         }
     }
 
-    /// The count of local invalidations when the fetch began.
-    pub(crate) const fn begun_local(&self) -> Local {
-        self.begun_local
+    /// When the fetch began.
+    pub(crate) const fn begun(&self) -> Moment {
+        self.begun
     }
 
     /// Notes what the response that is to be stored has changed itself. `false` where others have changed its URL since the
     /// fetch began.
     pub(crate) fn change(&mut self, changed: &[Changed<'_>]) -> bool {
-        match self.node.marks.invalidate_but(changed, &self.scope, self.begun_local) {
-            Some(own) => self.begun_local = own,
+        match self.node.marks.invalidate_but(changed, &self.scope, self.begun.local) {
+            Some(own) => self.begun.local = own,
             None => return false,
         }
         true
@@ -172,7 +162,7 @@ impl Storing {
 
     /// Has nothing changed its URL since the fetch began?
     pub(crate) fn is_untouched(&self) -> bool {
-        self.node.marks.standing(&self.scope, self.begun_at, self.begun_local) != Standing::Hard
+        self.node.marks.standing(&self.scope, self.begun.applied, self.begun.local) != Standing::Hard
     }
 
     /// May the response be stored? Its head is then made ready for everyone.
@@ -220,7 +210,7 @@ impl Storing {
         self.node.traces.leave(path);
         let scope = self.scope.clone().of_several_queries();
         let stored = Stored::Queries(Arc::new(variance));
-        self.insert(Aside::Queries.of(path), stored, Bytes::new(), scope.clone(), self.begun_at);
+        self.insert(Aside::Queries.of(path), stored, Bytes::new(), scope.clone(), self.begun.applied);
         (key, scope)
     }
 
@@ -333,7 +323,7 @@ impl Storing {
 
     /// One that nobody would find.
     pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
-        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun_local))
+        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -406,7 +396,7 @@ impl Storing {
             headers.remove(AGE);
         }
         // The next tier may know of purges that this body has not been held against yet.
-        let as_of = as_of.min(self.begun_at);
+        let as_of = as_of.min(self.begun.applied);
         // What is stored fits.
         let length = None;
         let received = Received { status: stale.status, headers: &headers, length, times, as_of };
@@ -441,7 +431,7 @@ impl Storing {
     /// Requests for this URL do not queue for one another for a while.
     pub(crate) fn remember_unstorable(&self, reason: &'static str, now: Timestamp) {
         let stored = Stored::Unstorable { until: now.plus(HIT_FOR_MISS), reason };
-        self.insert(Aside::Unstorable.of(self.primary), stored, Bytes::new(), self.scope.clone(), self.begun_at);
+        self.insert(Aside::Unstorable.of(self.primary), stored, Bytes::new(), self.scope.clone(), self.begun.applied);
     }
 
     /// Keeps the hints that came before a final response for the next client, where the route says so; or forgets them if a
@@ -458,7 +448,7 @@ impl Storing {
             Some(_) if status.is_client_error() || status.is_server_error() => {}
             Some(hints) => {
                 let stored = Stored::EarlyHints(Fields::of(&hints));
-                self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun_at);
+                self.insert(place, stored, Bytes::new(), self.scope.clone(), self.begun.applied);
             }
             None if status.is_success() => self.node.store.remove(place),
             // A 304 or an error says nothing of them.
@@ -502,12 +492,12 @@ impl Storing {
 
     fn renew_variants(&self, primary: CacheKey, variants: Arc<Variants>) -> Arc<Variants> {
         let stored = Stored::Variants(Arc::clone(&variants));
-        self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun_at);
+        self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun.applied);
         variants
     }
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
-        let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun_local));
+        let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
         self.keep(key, &object);
         object
     }
@@ -535,19 +525,17 @@ impl Subject {
             primary: target.key(request),
             scope: target.scope(request),
             rule: target.route.rule.clone(),
-            sender_applied: target.sender_applied,
         }
     }
 
     /// The right to store what a fetch brings that begins now.
     pub(crate) fn storing(self, node: &Arc<Node>) -> Storing {
-        let Self { asked, place, primary, scope, rule, sender_applied } = self;
+        let Self { asked, place, primary, scope, rule } = self;
         let underway = node.underway.enter(primary);
         let guard = node.marks.begin_fill();
         Storing {
-            begun_local: guard.begun_local(),
+            begun: guard.begun(),
             guard,
-            begun_at: node.marks.applied().max(sender_applied),
             asked,
             place,
             _underway: underway,

@@ -7,7 +7,7 @@ use holm_model::ids::{LogId, Seq};
 use super::local::{Local, LocalMarks};
 use super::purges::PurgeMarks;
 use super::sweep::SweepFloor;
-use super::{Followed, Standing};
+use super::{Followed, Moment, Standing};
 use crate::scope::Scope;
 
 /// Everything that the marks know.
@@ -41,6 +41,11 @@ impl Inner {
     /// Number of marks.
     pub(super) fn len(&self) -> usize {
         self.purges.len() + self.local.len()
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        let Scalars { log, applied, .. } = self.scalars;
+        Moment { log, applied, local: Local(self.local.count()) }
     }
 
     pub(super) fn follow(&mut self, log: LogId, head: Seq, oldest: Seq) -> Followed {

@@ -124,9 +124,8 @@ impl LocalMarks {
         (self.floor, self.dropped) = (self.count, self.count);
     }
 
-    pub(super) fn begin_fill(&mut self) -> Local {
+    pub(super) fn begin_fill(&mut self) {
         *self.fills.entry(self.count).or_default() += 1;
-        Local(self.count)
     }
 
     pub(super) fn end_fill(&mut self, begun_at: Local) {

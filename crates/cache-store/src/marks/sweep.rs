@@ -9,7 +9,7 @@ use std::sync::Arc;
 use holm_model::ids::Seq;
 
 use super::inner::MAX_HELD_BACK;
-use super::{Local, Marks, Standing};
+use super::{Local, Marks, Moment, Standing};
 use crate::scope::Scope;
 
 /// What a sweep is due.
@@ -36,8 +36,7 @@ pub struct SweepFloor {
 #[derive(Debug)]
 pub struct FillGuard {
     pub(super) marks: Arc<Marks>,
-    pub(super) begun_at: Seq,
-    pub(super) begun_local: Local,
+    pub(super) begun: Moment,
 }
 
 impl Marks {
@@ -93,32 +92,32 @@ impl Marks {
 }
 
 impl FillGuard {
-    /// The count of local invalidations when the fetch began.
+    /// When the fetch began.
     #[must_use]
-    pub const fn begun_local(&self) -> Local {
-        self.begun_local
+    pub const fn begun(&self) -> Moment {
+        self.begun
     }
 
     /// May an object of this fetch with this `as_of` be stored? See [`Marks::admits`].
     #[must_use]
     pub fn admits(&self, as_of: Seq) -> bool {
-        self.marks.admits(as_of, self.begun_local)
+        self.marks.admits(as_of, self.begun.local)
     }
 
     /// Calls `insert` if an object of this fetch with this `as_of` may be stored. The floor does not move meanwhile.
     pub(crate) fn admit<T>(&self, as_of: Seq, insert: impl FnOnce() -> T) -> Option<T> {
-        self.marks.admit(as_of, self.begun_local, insert)
+        self.marks.admit(as_of, self.begun.local, insert)
     }
 }
 
 impl Drop for FillGuard {
     fn drop(&mut self) {
         let mut inner = self.marks.inner.write();
-        inner.local.end_fill(self.begun_local);
-        if let Some(count) = inner.fills.get_mut(&self.begun_at) {
+        inner.local.end_fill(self.begun.local);
+        if let Some(count) = inner.fills.get_mut(&self.begun.applied) {
             *count -= 1;
             if *count == 0 {
-                inner.fills.remove(&self.begun_at);
+                inner.fills.remove(&self.begun.applied);
             }
         }
     }

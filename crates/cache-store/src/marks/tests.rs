@@ -116,7 +116,7 @@ fn another_log_drops_everything() {
     let guard = marks.begin_fill();
     assert_eq!(marks.follow(other, Seq::ZERO, Seq::ZERO), Followed::Anew(Seq::ZERO));
     let scope = Scope::new(&site("s"), "h", "/", None, &[]);
-    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local));
+    let object = Arc::new(Object::new((), Bytes::new(), scope, guard.begun.applied, guard.begun.local));
     assert!(memory.insert(1, object, &guard).is_err());
 }
 
@@ -153,7 +153,7 @@ fn run_model(rng: &mut Rng, round: usize) {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
                 let object =
-                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun_at, fill.guard.begun_local);
+                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun.applied, fill.guard.begun.local);
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), &fill.guard);
             }
             6 => {
@@ -245,7 +245,7 @@ fn what_an_invalidation_spoils_is_not_stored_once_it_is_forgotten() {
     let (own, marks, memory) = (site("s"), Marks::new(), Memory::new(ByteSize::mib(1)));
     let object = |path: &str, guard: &FillGuard| {
         let scope = Scope::new(&own, "h", path, None, &[]);
-        Arc::new(Object::new((), Bytes::new(), scope, guard.begun_at, guard.begun_local))
+        Arc::new(Object::new((), Bytes::new(), scope, guard.begun.applied, guard.begun.local))
     };
     let early = marks.begin_fill();
     memory.insert(1, object("/a", &early), &early).unwrap();
@@ -301,7 +301,7 @@ fn one_site_s_flood_costs_others_nothing() {
     // A fill from before is stored, and held against what its own site has seen.
     let memory = Memory::new(ByteSize::mib(1));
     for (key, site) in [(1, &flooding), (2, &quiet)] {
-        let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun_at, late.begun_local);
+        let object = Object::new((), Bytes::new(), scope(site, "/other"), late.begun.applied, late.begun.local);
         memory.insert(key, Arc::new(object), &late).unwrap();
     }
     sweep(&memory, &marks);
@@ -317,7 +317,7 @@ fn one_site_s_flood_costs_others_nothing() {
 fn a_long_download_holds_back_a_bounded_number_of_marks() {
     let (marks, memory) = (Marks::new(), Memory::new(ByteSize::mib(1)));
     let object =
-        |guard: &FillGuard| Arc::new(Object::new((), Bytes::new(), scope(0), guard.begun_at, guard.begun_local));
+        |guard: &FillGuard| Arc::new(Object::new((), Bytes::new(), scope(0), guard.begun.applied, guard.begun.local));
     let (ten_hours, mut seq) = (marks.begin_fill(), 0);
     let mut purge = |count| {
         for _ in 0..count {
@@ -329,7 +329,7 @@ fn a_long_download_holds_back_a_bounded_number_of_marks() {
     purge(100);
     sweep(&memory, &marks);
     assert_eq!(marks.len(), 200, "two ids each");
-    assert!(ten_hours.admits(ten_hours.begun_at));
+    assert!(ten_hours.admits(ten_hours.begun.applied));
     purge(300);
     let recent = marks.begin_fill();
     purge(10);
@@ -337,7 +337,7 @@ fn a_long_download_holds_back_a_bounded_number_of_marks() {
     sweep(&memory, &marks);
     assert!((400..=500).contains(&marks.len()), "{}", marks.len());
     assert_eq!(memory.insert(0, object(&ten_hours), &ten_hours), Err(crate::memory::Refused::BelowFloor));
-    assert_eq!(marks.standing(&scope(0), ten_hours.begun_at, ten_hours.begun_local), Standing::Hard);
+    assert_eq!(marks.standing(&scope(0), ten_hours.begun.applied, ten_hours.begun.local), Standing::Hard);
     memory.insert(1, object(&recent), &recent).unwrap();
     drop(ten_hours);
     sweep(&memory, &marks);

@@ -51,15 +51,16 @@ impl Fetch {
         if *asked.method() == Method::HEAD {
             *asked.method_mut() = Method::GET;
         }
+        let storing = Storing::begin(node, target, &asked);
         Self {
-            storing: Storing::begin(node, target, &asked),
             hop: Arc::clone(node.hop_for(target.content)),
-            way: target.way(ticket.fill.begun_at, request.version()),
-            // What is purged from here on is newer than `begun_at`.
+            way: target.way(storing.begun(), request.version()),
+            // What is purged from here on is newer than that.
             basis: basis.usable(node),
             completed: None,
             node: Arc::clone(node),
             ticket,
+            storing,
             head: filling_head(request),
         }
     }
@@ -116,7 +117,7 @@ impl Fetch {
                 Some(answer) => {
                     self.completed = Some(StatusCode::PARTIAL_CONTENT);
                     // The next tier may know of purges that the first bytes have not been held against yet.
-                    Ok(Answer { as_of: answer.as_of.min(self.way.as_of), ..answer })
+                    Ok(Answer { as_of: answer.as_of.min(self.way.begun.applied), ..answer })
                 }
                 None => {
                     self.basis = Basis::Nothing;
@@ -194,7 +195,7 @@ impl Fetch {
             head: Arc::clone(&storable.head),
             scope: storable.scope.clone(),
             as_of: storable.as_of,
-            local: self.storing.begun_local(),
+            local: self.storing.begun().local,
             fwd_status: self.completed.unwrap_or(storable.head.status),
             source,
         })));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use holm_cache_store::{Local, Marks, Object, Scope, Standing};
+use holm_cache_store::{Local, Marks, Moment, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_transport::body::Body;
 use http::{Request, StatusCode};
@@ -20,10 +20,8 @@ use crate::stored::{Stored, StoredResponse};
 /// One fetch that others may share.
 #[derive(Debug)]
 pub(crate) struct Fill {
-    /// The node's `applied` when it began.
-    pub(crate) begun_at: Seq,
-    /// The local invalidations that it began after.
-    local: Local,
+    /// When it began.
+    pub(crate) begun: Moment,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     /// Those who wait for its head.
@@ -62,8 +60,7 @@ impl Fill {
     /// The fill of a request's URL that begins now.
     pub(crate) fn new(node: &Node, target: &Target<'_>, request: &Request<Body>) -> Self {
         Self {
-            begun_at: node.begin_seq(target),
-            local: node.marks.local(),
+            begun: node.marks.moment(),
             scope: target.scope(request),
             audience: Arc::default(),
             phase: watch::Sender::new(Phase::Asked),
@@ -72,12 +69,12 @@ impl Fill {
 
     /// Does no purge, and no change, since its beginning concern it? Tags count once the response's head is here.
     pub(crate) fn is_live(&self, marks: &Marks) -> bool {
-        let live = |scope: &Scope, as_of| marks.standing(scope, as_of, self.local) == Standing::Live;
+        let live = |scope: &Scope, as_of| marks.standing(scope, as_of, self.begun.local) == Standing::Live;
         let streaming = match &*self.phase.borrow() {
             Phase::Streaming(streaming) => live(&streaming.scope, streaming.as_of),
             _ => true,
         };
-        streaming && live(&self.scope, self.begun_at)
+        streaming && live(&self.scope, self.begun.applied)
     }
 
     pub(crate) fn set(&self, phase: Phase) {

@@ -26,6 +26,7 @@ use crate::site::Parts;
 
 mod fills;
 mod interim;
+mod logs;
 mod memory;
 mod model;
 mod renewing;
@@ -44,7 +45,7 @@ impl NextHop for Arc<Origin> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let response = (self.respond.lock())(&request);
         Box::pin(
-            async move { response.map(|response| Answer { response, as_of: way.as_of, aged: false, bridged: None }) },
+            async move { response.map(|response| Answer { response, as_of: way.begun.applied, aged: false, bridged: None }) },
         )
     }
 }

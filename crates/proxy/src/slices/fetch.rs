@@ -36,7 +36,7 @@ impl Asking {
             subject: Subject::of(target, request),
             hop: Arc::clone(node.hop_for(target.content)),
             head: filling_head(request),
-            way: target.way(node.begin_seq(target), request.version()),
+            way: target.way(node.marks.moment(), request.version()),
         }
     }
 }
@@ -81,7 +81,7 @@ impl Run {
         let charge = room(node).await?;
         let asking = located.asking();
         let storing = asking.subject.clone().storing(node);
-        let way = Way { as_of: storing.begun_at(), ..asking.way.clone() };
+        let way = Way { begun: storing.begun(), ..asking.way.clone() };
         let last = slice_range(self.first + self.tickets.len() as u64 - 1, located.sliced.length).last;
         let asked = ByteRange { first: slice_range(self.first, located.sliced.length).first, last };
         let requested = now();

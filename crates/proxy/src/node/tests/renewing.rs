@@ -124,3 +124,26 @@ async fn parts_whose_rest_breaks_off_are_not_built_on_again() {
     let said = origin.ask(get("/", &[])).await;
     assert!(said.ends_with("0123456789"), "{said}");
 }
+
+/// RFC 9111 §4.3.5.
+#[tokio::test]
+async fn a_head_renews_only_what_it_tells_of() {
+    let check = async |stored: &'static [(&'static str, &str)], said: &'static [(&'static str, &str)], next: &str| {
+        let origin = Fixture::new(move |request| match request.method().as_str() {
+            "HEAD" => Ok(response(200, said, "")),
+            _ => Ok(response(200, stored, "body")),
+        });
+        origin.ask(get("/", &[])).await;
+        origin.ask(Request::head("/").body(Body::empty()).expect("a request")).await;
+        origin.now_respond(|_| Ok(response(200, &[FRESH], "new")));
+        let said_next = origin.ask(get("/", &[])).await;
+        assert!(said_next.starts_with(next), "{stored:?} {said:?}: {said_next}");
+    };
+    check(&[STALE, TAG], &[FRESH, TAG], "200 hit; ttl=60").await;
+    check(&[STALE, TAG], &[FRESH, ("etag", "\"2\"")], "200 fwd=uri-miss").await;
+    // By another version's fields, for all that is known: what is stored stays stale.
+    check(&[STALE, TAG], &[FRESH], "200 fwd=stale").await;
+    const UNTAGGED: (&str, &str) = ("cache-control", "max-age=0, stale-if-error=9");
+    check(&[UNTAGGED], &[FRESH], "200 fwd=stale").await;
+    check(&[UNTAGGED], &[FRESH, ("content-length", "5")], "200 fwd=uri-miss").await;
+}

@@ -88,7 +88,7 @@ impl NextHop for Arc<Origin> {
                 wait.await.map_err(|_| unreachable())?;
             }
             let response = origin.answer(&request)?;
-            Ok(Answer { response, as_of: way.as_of, aged: false, bridged: None })
+            Ok(Answer { response, as_of: way.begun.applied, aged: false, bridged: None })
         })
     }
 }
@@ -193,11 +193,8 @@ fn script(url: usize, request: &Request<Body>, version: u64, fetch: u64) -> (Sta
         fields.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).expect("visible"));
     };
     put("cache-control", cache.to_owned());
-    // What bears no validator can be renewed by a HEAD that knows of another version (RFC 9111 §4.3.5).
-    if *request.method() != Method::HEAD || tagged {
-        put("x-version", version.to_string());
-        put("surrogate-key", tags(url, version).join(" "));
-    }
+    put("x-version", version.to_string());
+    put("surrogate-key", tags(url, version).join(" "));
     put("x-fetch", fetch.to_string());
     varies.then(|| put("vary", "accept-language".to_owned()));
     etag.iter().for_each(|etag| put("etag", etag.clone()));
