@@ -34,10 +34,11 @@ fn what_the_process_keeps_is_bounded() {
 
 /// Asks for new objects, so many bytes of them, over a few connections.
 fn churn(holm: &Holm, next: &AtomicUsize, bytes: usize) {
+    let address = holm.http();
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
-                let mut stream = BufReader::new(TcpStream::connect(holm.http()).expect("a connection"));
+                let mut stream = BufReader::new(TcpStream::connect(&address).expect("a connection"));
                 let mut had = 0;
                 while had < bytes / CONNECTIONS {
                     had += get(&mut stream, next.fetch_add(1, Ordering::Relaxed));
