@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::footer::Entries;
 use super::format::{Position, SegmentId};
-use super::index::{Index, Location, tag};
+use super::index::{Index, Location, mix, tag};
 use super::io::ALIGN;
 use super::place::Place;
 use super::queue::{Command, NoRoom, Pending, wake};
@@ -314,11 +314,4 @@ fn score(key: u128, place: &Place) -> f64 {
     let mixed = mix((half ^ id) as u64 ^ mix((id >> 64) as u64));
     let chance = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     place.shape.size as f64 / -chance.ln()
-}
-
-/// The finaliser of SplitMix64.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }

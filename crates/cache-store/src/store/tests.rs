@@ -129,6 +129,26 @@ fn a_newer_object_takes_the_place_on_disk() {
     assert_eq!(fixture.restart().find(1), None);
 }
 
+/// Keys that stand beside one another differ in a few bits of their high halves.
+#[test]
+fn keys_that_stand_beside_one_another_have_places_of_their_own_on_disk() {
+    let fixture = Fixture::new();
+    let [key, aside] = [5, 5 ^ 3 << 120];
+    let check = |expected: [Option<u64>; 2], when: &str| {
+        [key, aside].iter().for_each(|key| fixture.forget(*key));
+        assert_eq!([key, aside].map(|key| fixture.find(key).map(|(content, _)| content)), expected, "{when}");
+    };
+    fixture.insert(key, 1, DiskAdmission::Always);
+    fixture.insert(aside, 2, DiskAdmission::Always);
+    check([Some(1), Some(2)], "both are stored");
+    fixture.insert(aside, 3, DiskAdmission::Never);
+    fixture.store.remove(aside);
+    check([Some(1), None], "one is removed");
+    fixture.insert(aside, 4, DiskAdmission::Always);
+    fixture.store.remove(key);
+    check([None, Some(4)], "the other one is");
+}
+
 #[test]
 fn purges_hold_on_disk_and_after_a_restart() {
     let fixture = Fixture::new();
