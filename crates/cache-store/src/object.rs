@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn small_bodies_are_kept_to_the_byte() {
-        let scope = || crate::Scope::new(&"s".parse().unwrap(), "h", "/", None, &[]);
+        let scope = || Scope::new(&"s".parse().unwrap(), "h", "/", None, &[]);
         let larger = Bytes::from(vec![7; 4096]);
         let object = Arc::new(Object::new((), larger.slice(10..20), scope(), Seq::ZERO, Local(0)));
         assert_eq!((object.body(), object.body_len()), (larger.slice(10..20), 10));
