@@ -227,6 +227,11 @@ impl Disk {
         Reading::begin(&self.tier, key)
     }
 
+    /// Would a record of this key be accepted now, if it is small? Where not, it counts as refused.
+    pub fn takes(&self, key: u128) -> bool {
+        self.tier.takes(key)
+    }
+
     /// Stores a record, in place of the key's former one, if that can be done without waiting. If so it can be read at
     /// once, and is on the device soon. Refused: the queue is full, no place works any more, or it is too large.
     pub fn offer(&self, record: Record) -> bool {

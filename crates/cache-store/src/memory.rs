@@ -59,6 +59,11 @@ impl<M: Meta> Memory<M> {
         self.capacity.get() / 8
     }
 
+    /// Is it larger than that?
+    pub(crate) fn is_too_large(&self, object: &Object<M>) -> bool {
+        u64::from(object.weight()) > self.max_object()
+    }
+
     /// The object of this key.
     pub fn get(&self, key: u128) -> Option<Arc<Object<M>>> {
         self.objects.get(&key).flatten()
@@ -74,7 +79,7 @@ impl<M: Meta> Memory<M> {
     /// # Errors
     /// The object may not be, or can't be, stored; the former one then stays.
     pub fn insert(&self, key: u128, object: Arc<Object<M>>, guard: &FillGuard) -> Result<(), Refused> {
-        if u64::from(object.weight()) > self.max_object() {
+        if self.is_too_large(&object) {
             return Err(Refused::TooLarge);
         }
         let as_of = object.as_of();
@@ -83,7 +88,7 @@ impl<M: Meta> Memory<M> {
 
     /// Takes in an object that another tier has, unless it does not fit.
     pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
-        if u64::from(object.weight()) <= self.max_object() {
+        if !self.is_too_large(object) {
             self.objects.insert(key, Some(Arc::clone(object)));
         }
     }

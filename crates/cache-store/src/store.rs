@@ -18,7 +18,7 @@ pub use self::open::{StoreAlert, StoreError};
 use crate::disk::{Disk, DiskStats, SweepEntry};
 use crate::marks::{FillGuard, Marks, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
-use crate::object::{Meta, Object};
+use crate::object::{Claim, Meta, Object};
 use crate::scope::Scope;
 use crate::stamp::Stamp;
 
@@ -90,10 +90,11 @@ impl<M: Meta> Store<M> {
         self.memory.contains(key) || self.on_disk(key)
     }
 
-    /// Stores an object that the fetch of `guard` brought, in place of the key's former one.
+    /// Stores an object that the fetch of `guard` brought, in place of the key's former one. One that memory has no room for
+    /// is stored where the disk takes it.
     ///
     /// # Errors
-    /// The object may not be, or can't be, stored in memory; the former one then stays.
+    /// The object may not be, or can't be, stored. One that is too large leaves nothing under the key.
     pub fn insert(
         &self,
         key: u128,
@@ -101,11 +102,16 @@ impl<M: Meta> Store<M> {
         guard: &FillGuard,
         admission: DiskAdmission,
     ) -> Result<(), Refused> {
-        let known = self.on_disk(key);
-        let written = (known || self.is_admitted(key, admission)) && self.offer(key, &object);
+        let (known, too_large) = (self.on_disk(key), self.memory.is_too_large(&object));
+        let admitted = admission != DiskAdmission::Never && (known || too_large || self.is_admitted(key, admission));
+        let written = admitted && self.offer(key, &object);
         if known && !written {
             // The former one must not come back once this one has left memory.
             self.remove_from_disk(key);
+        }
+        if too_large {
+            self.memory.remove(key);
+            return if written { Ok(()) } else { Err(Refused::TooLarge) };
         }
         self.memory.insert(key, object, guard)
     }
@@ -120,17 +126,19 @@ impl<M: Meta> Store<M> {
     /// Stores an object on disk, waiting for room: `true` where it can be read from there now.
     pub async fn spill(&self, key: u128, object: &Arc<Object<M>>) -> bool {
         let Some(disk) = &self.disk else { return false };
+        let Some(claim) = Claim::of(object) else { return disk.contains(key) };
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
-        if !object.claim_for_disk() || !disk.write(record).await {
-            return object.is_on_disk();
+        if !disk.write(record).await {
+            return false;
         }
         // A sweep that began meanwhile may not have seen it.
-        let admitted = self.marks.admits(stamp.seq, stamp.local);
-        if !admitted {
+        if !self.marks.admits(stamp.seq, stamp.local) {
             disk.remove(key);
+            return false;
         }
-        admitted
+        claim.keep();
+        true
     }
 
     /// Drops the object of this key.
@@ -197,17 +205,14 @@ impl<M: Meta> Store<M> {
 
     /// Has the object written to disk, if there is room in the queue.
     fn offer(&self, key: u128, object: &Arc<Object<M>>) -> bool {
-        let Some(disk) = &self.disk else { return false };
-        if !object.claim_for_disk() {
-            return true;
-        }
+        let Some(disk) = self.disk.as_ref().filter(|disk| disk.takes(key)) else { return false };
+        let Some(claim) = Claim::of(object) else { return true };
+        let Some(record) = object.to_record(key) else { return false };
+        let stamp = record.stamp;
         // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.
-        let accepted = object.to_record(key).is_some_and(|record| {
-            let stamp = record.stamp;
-            self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false)
-        });
-        if !accepted {
-            object.unclaim_for_disk();
+        let accepted = self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false);
+        if accepted {
+            claim.keep();
         }
         accepted
     }

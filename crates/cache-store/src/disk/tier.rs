@@ -126,6 +126,14 @@ impl Tier {
         }
     }
 
+    pub(super) fn takes(&self, key: u128) -> bool {
+        let takes = self.home(key).is_some_and(|home| home.queue.has_room());
+        if !takes {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        takes
+    }
+
     pub(super) fn offer(&self, record: &Arc<Record>) -> bool {
         self.put(record, None) == Put::Accepted
     }

@@ -74,8 +74,15 @@ fn site() -> SiteName {
 }
 
 fn object(key: u128, content: u64, marks: &Marks) -> Arc<Object<u64>> {
+    with_body(key, content, Bytes::from(format!("body of {key}")), marks)
+}
+
+fn sized(key: u128, len: usize, marks: &Marks) -> Arc<Object<u64>> {
+    with_body(key, 0, Bytes::from(vec![7; len]), marks)
+}
+
+fn with_body(key: u128, content: u64, body: Bytes, marks: &Marks) -> Arc<Object<u64>> {
     let scope = Scope::new(&site(), "h", &format!("/{key}"), None, &[]);
-    let body = Bytes::from(format!("body of {key}"));
     Arc::new(Object::new(content, body, scope, marks.applied(), marks.local()))
 }
 
@@ -127,6 +134,44 @@ fn a_newer_object_takes_the_place_on_disk() {
     fixture.store.remove(1);
     assert_eq!(fixture.find(1), None);
     assert_eq!(fixture.restart().find(1), None);
+}
+
+#[test]
+fn what_the_disk_refuses_is_not_said_to_be_there() {
+    let fixture = Fixture::new();
+    let check = |len: usize, expected: bool| {
+        let object = sized(1, len, fixture.store.marks());
+        assert_eq!(block_on(fixture.store.spill(1, &object)), expected, "{len} bytes");
+        assert_eq!((object.is_on_disk(), fixture.store.on_disk(1)), (expected, expected), "{len} bytes");
+    };
+    check(2 << 20, false);
+    check(1 << 20, true);
+}
+
+#[test]
+fn what_memory_has_no_room_for_leaves_nothing_older_there() {
+    let fixture = Fixture::new();
+    let check = |key: u128, len: usize, admission, stored: bool| {
+        fixture.insert(key, 1, DiskAdmission::Always);
+        let guard = fixture.store.marks().begin_fill();
+        let inserted = fixture.store.insert(key, sized(key, len, fixture.store.marks()), &guard, admission);
+        assert_eq!(inserted, if stored { Ok(()) } else { Err(Refused::TooLarge) }, "{len}, {admission:?}");
+        assert!(fixture.store.get(key).is_none(), "{len}, {admission:?}");
+        let found = block_on(fixture.store.find(key)).map(|object| object.body_len());
+        assert_eq!(found, stored.then_some(len), "{len}, {admission:?}");
+    };
+    check(1, 1 << 20, DiskAdmission::SecondRequest, true);
+    check(2, 1 << 20, DiskAdmission::Never, false);
+    check(3, 2 << 20, DiskAdmission::Always, false);
+}
+
+#[test]
+fn what_is_never_for_disk_takes_the_former_one_from_it() {
+    let fixture = Fixture::new();
+    fixture.insert(1, 1, DiskAdmission::Always);
+    fixture.insert(1, 2, DiskAdmission::Never);
+    assert!(!fixture.store.on_disk(1));
+    assert_eq!(fixture.find(1), Some((2, Standing::Live)));
 }
 
 /// Keys that stand beside one another differ in a few bits of their high halves.
