@@ -86,9 +86,10 @@ impl<M: Meta> Memory<M> {
         guard.admit(as_of, || self.objects.insert(key, Some(object))).ok_or(Refused::BelowFloor)
     }
 
-    /// Takes in an object that another tier has, unless it does not fit.
+    /// Takes in an object that another tier has, unless it does not fit or there is one of its key already. Not at the same
+    /// time as another change of the key.
     pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
-        if !self.is_too_large(object) {
+        if !self.is_too_large(object) && !self.contains(key) {
             self.objects.insert(key, Some(Arc::clone(object)));
         }
     }

@@ -7,14 +7,19 @@ mod find;
 mod ghost;
 mod open;
 mod record;
+mod turns;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use holm_model::manifest::DiskAdmission;
 use holm_model::units::ByteSize;
 
 use self::ghost::Ghost;
 pub use self::open::{StoreAlert, StoreError};
+use self::turns::Turns;
 use crate::disk::{Disk, DiskStats, SweepEntry};
 use crate::marks::{FillGuard, Marks, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
@@ -27,6 +32,7 @@ pub struct Store<M: Meta> {
     memory: Memory<M>,
     disk: Option<Arc<Disk>>,
     ghost: Ghost,
+    turns: Turns<M>,
     marks: Arc<Marks>,
     /// Bytes that the disk tier may take.
     capacity: ByteSize,
@@ -45,7 +51,8 @@ impl<M: Meta> Store<M> {
     /// An empty store in memory alone.
     #[must_use]
     pub fn new(memory: ByteSize, marks: Arc<Marks>) -> Self {
-        Self { memory: Memory::new(memory), disk: None, ghost: Ghost::new(0), marks, capacity: ByteSize::bytes(0) }
+        let (memory, capacity) = (Memory::new(memory), ByteSize::bytes(0));
+        Self { memory, disk: None, ghost: Ghost::new(0), turns: Turns::new(), marks, capacity }
     }
 
     /// The purges that its objects are held against.
@@ -102,6 +109,7 @@ impl<M: Meta> Store<M> {
         guard: &FillGuard,
         admission: DiskAdmission,
     ) -> Result<(), Refused> {
+        let mut turn = self.turns.take(key);
         let (known, too_large) = (self.on_disk(key), self.memory.is_too_large(&object));
         let admitted = admission != DiskAdmission::Never && (known || too_large || self.is_admitted(key, admission));
         let written = admitted && self.offer(key, &object);
@@ -109,6 +117,7 @@ impl<M: Meta> Store<M> {
             // The former one must not come back once this one has left memory.
             self.remove_from_disk(key);
         }
+        turn.overtake();
         if too_large {
             self.memory.remove(key);
             return if written { Ok(()) } else { Err(Refused::TooLarge) };
@@ -118,7 +127,12 @@ impl<M: Meta> Store<M> {
 
     /// An object was of use: one that is asked for again is written to disk.
     pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: DiskAdmission) {
-        if self.disk.is_some() && admission != DiskAdmission::Never && !object.is_on_disk() {
+        if self.disk.is_none() || admission == DiskAdmission::Never || object.is_on_disk() {
+            return;
+        }
+        let _turn = self.turns.take(key);
+        // One that was dropped or replaced since it was looked up must not come back.
+        if self.memory.get(key).is_some_and(|held| Arc::ptr_eq(&held, object)) {
             self.offer(key, object);
         }
     }
@@ -129,7 +143,16 @@ impl<M: Meta> Store<M> {
         let Some(claim) = Claim::of(object) else { return disk.contains(key) };
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
-        if !disk.write(record).await {
+        let mut writing = disk.write(record);
+        let write = |cx: &mut Context<'_>| {
+            let mut turn = self.turns.take(key);
+            let written = Pin::new(&mut writing).poll(cx);
+            if written == Poll::Ready(true) {
+                turn.overtake();
+            }
+            written
+        };
+        if !poll_fn(write).await {
             return false;
         }
         // A sweep that began meanwhile may not have seen it.
@@ -143,6 +166,8 @@ impl<M: Meta> Store<M> {
 
     /// Drops the object of this key.
     pub fn remove(&self, key: u128) {
+        let mut turn = self.turns.take(key);
+        turn.overtake();
         self.memory.remove(key);
         if self.on_disk(key) {
             self.remove_from_disk(key);
@@ -154,6 +179,7 @@ impl<M: Meta> Store<M> {
         if let Some(disk) = &self.disk {
             disk.clear();
         }
+        self.turns.overtake_all();
         self.memory.clear();
     }
 

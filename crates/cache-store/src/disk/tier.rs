@@ -30,6 +30,11 @@ pub(super) struct Tier {
     /// How often the set of places in use has changed.
     epoch: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// Bytes that are being read, and how many may be.
+    pub(super) reading: AtomicU64,
+    pub(super) reads: u64,
+    /// Reads that would have been too many.
+    pub(super) shed: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -62,6 +67,9 @@ impl Tier {
             serial: AtomicU64::new(serial),
             epoch: AtomicU64::new(epoch),
             refused: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
+            reads: config.reads.get(),
+            shed: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }

@@ -1,3 +1,6 @@
+use std::pin::pin;
+use std::task::Waker;
+
 use bytes::Bytes;
 use futures_executor::block_on;
 use holm_model::disk::DiskPlace;
@@ -50,6 +53,10 @@ impl Fixture {
         let object = block_on(self.store.find(key))?;
         assert_eq!(object.body(), format!("body of {key}"), "another key's");
         Some((*object.meta(), self.store.marks().standing_of(&object)))
+    }
+
+    fn content(&self, key: u128) -> Option<u64> {
+        self.find(key).map(|(content, _)| content)
     }
 
     /// Objects leave memory.
@@ -194,6 +201,68 @@ fn keys_that_stand_beside_one_another_have_places_of_their_own_on_disk() {
     check([None, Some(4)], "the other one is");
 }
 
+/// How what is stored under a key changes.
+type Change = fn(&Fixture);
+
+#[test]
+fn what_is_read_does_not_come_back_over_what_has_changed_meanwhile() {
+    let check = |change: Change, expected: Option<u64>, what: &str| {
+        let fixture = Fixture::new();
+        fixture.insert(1, 1, DiskAdmission::Always);
+        fixture.forget(1);
+        let mut found = pin!(fixture.store.find(1));
+        let begun = found.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        change(&fixture);
+        // What is not written yet is found at once.
+        if begun.is_pending() {
+            assert_eq!(block_on(found).map(|object| *object.meta()), Some(1), "{what}");
+        }
+        assert_eq!(fixture.store.get(1).map(|object| *object.meta()).or(fixture.content(1)), expected, "{what}");
+    };
+    check(|_| (), Some(1), "nothing");
+    check(|fixture| fixture.insert(1, 2, DiskAdmission::Always), Some(2), "another");
+    check(|fixture| fixture.store.remove(1), None, "removed");
+    check(|fixture| fixture.store.clear(), None, "cleared");
+}
+
+#[test]
+fn an_object_is_read_once_however_many_look_for_it() {
+    let fixture = Fixture::new();
+    let object = sized(1, 64 << 10, fixture.store.marks());
+    fixture.store.insert(1, object, &fixture.store.marks().begin_fill(), DiskAdmission::Always).expect("it fits");
+    let fixture = fixture.restart();
+    let mut context = Context::from_waker(Waker::noop());
+    let finds: Vec<_> = (0..1000).map(|_| Box::pin(fixture.store.find(1))).collect();
+    let mut waiting: Vec<_> = finds.into_iter().map(|mut find| (find.as_mut().poll(&mut context), find)).collect();
+    // Those that give up leave it to the others.
+    waiting.drain(..500);
+    let found: Vec<_> = waiting
+        .into_iter()
+        .map(|(polled, find)| match polled {
+            Poll::Ready(found) => found.expect("it is there"),
+            Poll::Pending => block_on(find).expect("it is there"),
+        })
+        .collect();
+    assert!(found.iter().all(|object| Arc::ptr_eq(object, &found[0])));
+    assert_eq!(fixture.store.stats().disk.map(|disk| disk.shed), Some(0));
+}
+
+#[test]
+fn what_has_left_memory_is_not_written_when_it_is_used() {
+    let fixture = Fixture::new();
+    let check = |change: Change, expected: Option<u64>, what: &str| {
+        fixture.insert(1, 1, DiskAdmission::Never);
+        let object = fixture.store.get(1).expect("it is in memory");
+        change(&fixture);
+        fixture.store.used(1, &object, DiskAdmission::Always);
+        fixture.forget(1);
+        assert_eq!(fixture.content(1), expected, "{what}");
+    };
+    check(|_| (), Some(1), "nothing");
+    check(|fixture| fixture.insert(1, 2, DiskAdmission::Always), Some(2), "another");
+    check(|fixture| fixture.store.remove(1), None, "removed");
+}
+
 #[test]
 fn purges_hold_on_disk_and_after_a_restart() {
     let fixture = Fixture::new();
@@ -205,7 +274,7 @@ fn purges_hold_on_disk_and_after_a_restart() {
     let fixture = fixture.restart();
     let since = Timestamp::from_secs(9);
     assert_eq!(fixture.find(1).map(|(_, standing)| standing), Some(Standing::Hard));
-    assert!(fixture.store.get(1).is_none(), "what is purged gets no place in memory");
+    assert!(!fixture.store.contains(1), "what is purged gets no place in memory, and loses that on disk");
     assert_eq!(fixture.find(2), Some((1, Standing::Soft { since })));
     assert_eq!(fixture.find(3), Some((1, Standing::Live)));
 }
