@@ -72,6 +72,8 @@ pub struct DiskConfig {
     pub places: Vec<DiskPlace>,
     /// Called, from a thread of the tier's own or of whoever opens it, when something befalls a place.
     pub alert: Arc<dyn Fn(DiskAlert) + Send + Sync>,
+    /// Is this key in use elsewhere, so that it is not read from here? What is so is kept like what is read.
+    pub in_use: Arc<dyn Fn(u128) -> bool + Send + Sync>,
     /// Bytes of a segment of places that are new: what is written, and reclaimed, as one. At most 16 MiB, at most an
     /// eighth of the place.
     pub segment: ByteSize,
@@ -192,6 +194,7 @@ impl DiskConfig {
         Self {
             places,
             alert,
+            in_use: Arc::new(|_| false),
             segment: ByteSize::mib(16),
             queue: QUEUE,
             reads: READS,

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use crate::marks::{FillGuard, Marks, Standing};
 use crate::object::{Meta, Object};
 
-/// Objects in memory, by 128-bit keys that are hashes already.
+/// Objects in memory, by 128-bit keys that are hashes already. Clones are of the same objects.
 pub struct Memory<M: Meta> {
     objects: Tier<M>,
     evicted: Arc<AtomicU64>,
@@ -43,6 +43,12 @@ pub struct MemoryStats {
     pub bytes: u64,
     /// Objects that made room for others since the start.
     pub evicted: u64,
+}
+
+impl<M: Meta> Clone for Memory<M> {
+    fn clone(&self) -> Self {
+        Self { objects: self.objects.clone(), evicted: Arc::clone(&self.evicted), capacity: self.capacity }
+    }
 }
 
 impl<M: Meta> Memory<M> {

@@ -210,8 +210,9 @@ impl<M: Meta> Store<M> {
     /// Brings everything that disk was promised to the device, so that the next start finds it. Blocks.
     pub fn close(&self) {
         if let Some(disk) = &self.disk {
-            disk.close();
+            // A disk that says it was left in order is believed: the purges that concern what is on it come first.
             self.marks.flush();
+            disk.close();
         }
     }
 

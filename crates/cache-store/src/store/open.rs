@@ -73,6 +73,11 @@ impl<M: Meta> Store<M> {
         config.reads = ByteSize::bytes((memory.get() / QUEUE_SHARE).clamp(QUEUE_LEAST, config.reads.get()));
         let beside = config.memory().get() + (capacity.get() / INDEX_SHARE).min(memory.get() / 4);
 
+        let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
+        let held = memory.clone();
+        // What is asked for most is read from memory, and is not to be lost on disk for that.
+        config.in_use = Arc::new(move |key| held.contains(key));
+
         let opened: Arc<OnceLock<Weak<Disk>>> = Arc::default();
         let distrusted = Arc::clone(&opened);
         let on_journal = Arc::new(move |failed: JournalAlert| {
@@ -87,7 +92,6 @@ impl<M: Meta> Store<M> {
         if !known && disk.clear() {
             marks.vouch();
         }
-        let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
         let (ghost, turns) = (Ghost::new(GHOST_KEYS), Turns::new());
         Ok(Self { memory, disk: Some(disk), ghost, turns, marks, capacity })
     }
