@@ -289,6 +289,11 @@ impl Drop for Disk {
 
 #[cfg(test)]
 impl Disk {
+    /// All places fail when they are written to next.
+    pub(crate) fn fail_writes(&self) {
+        self.tier.places.iter().for_each(|place| place.file.faults().fail_writes(Some(libc::EIO)));
+    }
+
     /// Ends as if killed: what is accepted and not yet written is lost.
     fn crash(self) {
         self.tier.places.iter().for_each(|place| place.queue.crash());

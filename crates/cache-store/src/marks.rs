@@ -115,6 +115,25 @@ impl Marks {
         self.change(|inner| inner.scalars.vouched = true);
     }
 
+    /// What is on disk is not to be believed after a restart. Returns whether the next start is sure to know. Blocks.
+    pub(crate) fn disavow(&self) -> bool {
+        if self.inner.read().scalars.vouched {
+            self.change(|inner| inner.scalars.vouched = false);
+        }
+        self.flush()
+    }
+
+    /// As if the journal could be neither written nor erased.
+    #[cfg(test)]
+    pub(crate) fn go_astray(&self) {
+        self.journal.iter().for_each(Journal::go_astray);
+    }
+
+    /// Would a restart believe a journal that does not have everything? Then nothing is to be on disk that outlives us.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_astray)
+    }
+
     /// Has the journal what the marks know on the device when this returns? It is written behind within 100 ms otherwise.
     /// `true` where there is none. Blocks.
     pub fn flush(&self) -> bool {

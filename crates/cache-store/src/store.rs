@@ -156,7 +156,7 @@ impl<M: Meta> Store<M> {
             return false;
         }
         // A sweep that began meanwhile may not have seen it.
-        if !self.marks.admits(stamp.seq, stamp.local) {
+        if self.marks.is_astray() || !self.marks.admits(stamp.seq, stamp.local) {
             disk.remove(key);
             return false;
         }
@@ -194,8 +194,9 @@ impl<M: Meta> Store<M> {
                 self.memory.free_rejected(&self.marks);
                 let stamp = Stamp { seq: floor.seq, local: floor.local };
                 let swept = self.disk.as_ref().is_none_or(|disk| disk.sweep(stamp, &mut |entry| self.keeps(entry)));
-                // Where a place failed in the middle, what it holds may come back: the marks stay until it is reclaimed.
-                if swept {
+                // What a place holds that has failed may be back at the next start, which is told to drop it. Else, as where
+                // one fails in the middle, the marks stay.
+                if swept || self.disk.as_ref().is_some_and(|disk| disk.has_lost()) && self.marks.disavow() {
                     self.marks.end_sweep(floor);
                 }
             }
@@ -232,16 +233,21 @@ impl<M: Meta> Store<M> {
 
     /// Has the object written to disk, if there is room in the queue.
     fn offer(&self, key: u128, object: &Arc<Object<M>>) -> bool {
-        let Some(disk) = self.disk.as_ref().filter(|disk| disk.takes(key)) else { return false };
+        let takes = |disk: &&Arc<Disk>| !self.marks.is_astray() && disk.takes(key);
+        let Some(disk) = self.disk.as_ref().filter(takes) else { return false };
         let Some(claim) = Claim::of(object) else { return true };
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
         // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.
         let accepted = self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false);
-        if accepted {
+        // The disk is cleared after the journal has gone astray: what it took before that goes then, and after that now.
+        let stays = accepted && !self.marks.is_astray();
+        if stays {
             claim.keep();
+        } else if accepted {
+            disk.remove(key);
         }
-        accepted
+        stays
     }
 
     fn remove_from_disk(&self, key: u128) {

@@ -299,6 +299,8 @@ impl Writer {
         let voided = self.store_state().is_ok();
         if self.tier.exclude(&self.place) || voided {
             self.place.settle();
+        } else {
+            self.place.lose();
         }
     }
 }

@@ -10,6 +10,7 @@ use holm_model::units::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
+use crate::disk::DiskAlert;
 use crate::marks::Standing;
 
 const MEMORY: ByteSize = ByteSize::mib(16);
@@ -68,7 +69,10 @@ impl Fixture {
 fn open(dir: &TempDir) -> Store<u64> {
     let path = dir.path().join("segments");
     let places = vec![DiskPlace { path, offset: 0, size: ByteSize::mib(64) }];
-    let alert = Arc::new(|alert: StoreAlert| panic!("nothing fails here: {alert}"));
+    let alert = Arc::new(|alert: StoreAlert| match alert {
+        StoreAlert::Disk(DiskAlert::Failed { error, .. }) if error.contains("os error 5") => {}
+        alert => panic!("nothing else fails here: {alert}"),
+    });
     let store = Store::open(MEMORY, places, dir.path(), alert).expect("a store");
     // The log has nothing that was not applied here.
     let applied = store.marks().applied();
@@ -294,6 +298,40 @@ fn a_sweep_reaches_the_disk_before_marks_go() {
     let fixture = fixture.restart();
     assert_eq!(fixture.find(0), None);
     assert_eq!(fixture.find(marks + 1), Some((1, Standing::Live)), "what no purge concerns stays");
+}
+
+#[test]
+fn a_dead_disk_holds_no_marks_back_and_is_not_believed_again() {
+    let fixture = Fixture::new();
+    let marks = u128::try_from(crate::marks::DISK_SWEEP_MARKS).expect("a number");
+    fixture.insert(0, 1, DiskAdmission::Always);
+    fixture.insert(marks + 1, 1, DiskAdmission::Always);
+    let disk = fixture.store.disk.as_ref().expect("a disk");
+    assert!(disk.flush());
+    disk.fail_writes();
+    (0..=marks).for_each(|key| fixture.purge(key, PurgeMode::Hard));
+    let swept = |_| {
+        fixture.store.sweep();
+        std::thread::yield_now();
+        fixture.store.marks().is_empty()
+    };
+    assert!((0..100_000).any(swept), "the place is out, and the marks go");
+    let fixture = fixture.restart();
+    assert_eq!((fixture.find(0), fixture.find(marks + 1)), (None, None));
+    fixture.insert(1, 1, DiskAdmission::Always);
+    assert_eq!(fixture.restart().content(1), Some(1), "what is stored from then on is believed");
+}
+
+#[test]
+fn nothing_goes_to_disk_that_a_restart_could_not_judge() {
+    let fixture = Fixture::new();
+    fixture.insert(1, 1, DiskAdmission::Always);
+    fixture.store.marks().go_astray();
+    fixture.insert(1, 2, DiskAdmission::Always);
+    assert!(!fixture.store.on_disk(1));
+    assert_eq!(fixture.content(1), Some(2));
+    assert!(!block_on(fixture.store.spill(2, &object(2, 1, fixture.store.marks()))));
+    assert!(!fixture.store.on_disk(2));
 }
 
 #[test]
