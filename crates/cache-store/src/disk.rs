@@ -57,11 +57,11 @@ pub struct Record {
     pub key: u128,
     /// What it was held against. When read, what is known of it by now.
     pub stamp: Stamp,
-    /// What a sweep judges it by; at most [`MAX_RECORD_SCOPE`] bytes.
+    /// What a sweep judges it by; at most 64 KiB.
     pub scope: Bytes,
-    /// At most [`MAX_RECORD_META`] bytes.
+    /// At most 1 MiB.
     pub meta: Bytes,
-    /// At most [`MAX_RECORD_BODY`] bytes.
+    /// At most 1 MiB and 64 KiB.
     pub body: Bytes,
 }
 
@@ -81,6 +81,8 @@ pub struct DiskConfig {
     pub queue: ByteSize,
     /// Bytes of records that are being read at once, at most, over all places. More are a miss.
     pub reads: ByteSize,
+    /// Bytes of memory that the index may take, but for what is found at the start. Where it is full the oldest goes.
+    pub index: ByteSize,
     /// How long a record waits at most for others to be written with it.
     pub delay: Duration,
     /// So many reads in a row that fail take a place out.
@@ -100,6 +102,11 @@ pub enum DiskAlert {
         kind: ErrorKind,
         /// The system's words.
         error: String,
+    },
+    /// The index takes all the memory that it may: what is new is written as fast as older things go. Told once.
+    IndexFull {
+        /// What it takes.
+        memory: ByteSize,
     },
     /// At the start some or all of what it held had to be dropped.
     Dropped {
@@ -198,6 +205,7 @@ impl DiskConfig {
             segment: ByteSize::mib(16),
             queue: QUEUE,
             reads: READS,
+            index: ByteSize::bytes(u64::MAX),
             delay: Duration::from_millis(100),
             read_errors: 16,
         }
@@ -314,11 +322,11 @@ impl fmt::Debug for DiskConfig {
 }
 
 /// The most bytes of a record's scope.
-pub const MAX_RECORD_SCOPE: usize = 64 << 10;
+const MAX_RECORD_SCOPE: usize = 64 << 10;
 /// The most bytes of a record's metadata.
-pub const MAX_RECORD_META: usize = 1 << 20;
+const MAX_RECORD_META: usize = 1 << 20;
 /// The most bytes of a record's body: a slice, and some.
-pub const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
+const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
 /// What waits to be written to a place, at most. About a tenth of a second of a fast device, a second of a slow one.
 const QUEUE: ByteSize = ByteSize::mib(32);
 /// What is being read, at most: more than a device that keeps up has to do at once.

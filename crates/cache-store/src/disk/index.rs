@@ -169,6 +169,11 @@ impl Index {
         (live.objects.load(Ordering::Relaxed), live.bytes.load(Ordering::Relaxed))
     }
 
+    /// Objects of all places.
+    pub(super) fn len(&self) -> u64 {
+        self.live.iter().map(|live| live.objects.load(Ordering::Relaxed)).sum()
+    }
+
     /// Bytes of memory that the tables take.
     pub(super) fn memory(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().allocation_size() as u64).sum()
@@ -212,3 +217,5 @@ impl Location {
 pub(super) const PLACES: u64 = 1 << 6;
 const USED: u64 = 1 << 6;
 const SHARDS: usize = 64;
+/// Bytes of an entry and its part of the table, right after that has grown.
+pub(super) const MOST_BYTES: u64 = 39;

@@ -32,6 +32,8 @@ pub(super) struct Inner {
     bytes: u64,
     /// Who waits for room.
     waiting: Vec<Waker>,
+    /// Somebody has asked for the next segment, and it is not begun.
+    advancing: bool,
     /// Takes nothing any more.
     closed: bool,
 }
@@ -60,6 +62,8 @@ pub(super) enum Item {
 pub(super) enum Command {
     /// Bring everything before it to the device; tells where the log ends.
     Flush(SyncSender<Position>),
+    /// Begin the next segment, so that the oldest is reclaimed.
+    Advance,
     /// Forget everything before it, for ever.
     Clear(SyncSender<Position>),
     /// Remember that all was held against this.
@@ -137,6 +141,15 @@ impl Queue {
         }
     }
 
+    /// See [`Command::Advance`]; once at a time.
+    pub(super) fn advance(&self) {
+        let mut inner = self.lock();
+        if !inner.closed && !std::mem::replace(&mut inner.advancing, true) {
+            inner.items.push_back(Item::Command(Command::Advance));
+            self.came.notify_one();
+        }
+    }
+
     /// Forgets all records, and takes this command.
     pub(super) fn clear(&self, command: Command) {
         let mut inner = self.lock();
@@ -210,6 +223,11 @@ impl Queue {
         self.lock().pending.values().for_each(|pending| each(&pending.record));
     }
 
+    /// How many records are not written yet, those of which there is a newer one aside.
+    pub(super) fn pending_len(&self) -> usize {
+        self.lock().pending.len()
+    }
+
     /// How many tags of records that are not written yet are like this.
     pub(super) fn count_pending(&self, like: impl Fn(u64) -> bool) -> usize {
         self.lock().pending.keys().filter(|tag| like(**tag)).count()
@@ -247,6 +265,11 @@ impl Inner {
             self.pending.remove(&tag);
         }
         latest
+    }
+
+    /// The next segment was begun.
+    pub(super) fn advanced(&mut self) {
+        self.advancing = false;
     }
 
     /// What was charged for a record is free again.

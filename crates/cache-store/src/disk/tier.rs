@@ -8,9 +8,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::task::Waker;
 use std::time::Duration;
 
+use holm_model::units::ByteSize;
+
 use super::footer::Entries;
 use super::format::{Position, SegmentId};
-use super::index::{Index, Location, mix, tag};
+use super::index::{Index, Location, MOST_BYTES, mix, tag};
 use super::io::ALIGN;
 use super::place::Place;
 use super::queue::{Command, NoRoom, Pending, wake};
@@ -34,6 +36,10 @@ pub(super) struct Tier {
     /// Bytes that are being read, and how many may be.
     pub(super) reading: AtomicU64,
     pub(super) reads: u64,
+    /// The index has room for so many.
+    most_objects: u64,
+    /// Somebody was told that it is full.
+    index_full: AtomicBool,
     /// Reads that would have been too many.
     pub(super) shed: AtomicU64,
     closed: AtomicBool,
@@ -71,6 +77,8 @@ impl Tier {
             refused: AtomicU64::new(0),
             reading: AtomicU64::new(0),
             reads: config.reads.get(),
+            most_objects: config.index.get() / MOST_BYTES,
+            index_full: AtomicBool::new(false),
             shed: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
@@ -137,7 +145,7 @@ impl Tier {
     }
 
     pub(super) fn takes(&self, key: u128) -> bool {
-        let takes = self.home(key).is_some_and(|home| home.queue.has_room());
+        let takes = self.home(key).is_some_and(|home| home.queue.has_room() && self.has_entry(home, key));
         if !takes {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -162,6 +170,9 @@ impl Tier {
         let tag = tag(record.key);
         loop {
             let Some(home) = self.home(record.key).filter(|home| fits(home, lengths)) else { return Put::Refused };
+            if !self.has_entry(home, record.key) {
+                return Put::Refused;
+            }
             let mut queue = home.queue.lock();
             let pending = Pending { record: Arc::clone(record), serial: self.next_serial() };
             match home.queue.put(&mut queue, pending, lengths.units(), waker) {
@@ -179,6 +190,20 @@ impl Tier {
                 Err(NoRoom::Closed) => {}
             }
         }
+    }
+
+    /// Has the index room for this key? If not, the oldest segment of its home makes some.
+    fn has_entry(&self, home: &Place, key: u128) -> bool {
+        // Those that are pending enter it as well: there are about as many in every place.
+        let held = || self.index.len() + (home.queue.pending_len() * self.places.len()) as u64;
+        let has = held() < self.most_objects || self.contains(key);
+        if !has {
+            if !self.index_full.swap(true, Ordering::Relaxed) {
+                (self.alert)(DiskAlert::IndexFull { memory: ByteSize::bytes(self.index.memory()) });
+            }
+            home.queue.advance();
+        }
+        has
     }
 
     pub(super) fn remove(&self, key: u128) {

@@ -213,6 +213,10 @@ impl Writer {
                 self.place.file.sync().map_err(syncing)?;
                 let _ = answer.send(self.end());
             }
+            Command::Advance => {
+                self.next_segment(Some(&Head::tombstone(0, 0)))?;
+                self.place.queue.lock().advanced();
+            }
             Command::Clear(answer) => {
                 self.clear()?;
                 let _ = answer.send(self.end());

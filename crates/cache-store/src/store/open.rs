@@ -41,6 +41,10 @@ impl fmt::Display for StoreAlert {
                 "{}: can't {operation}: {error}; the disk tier goes on without it until the next start",
                 path.display()
             ),
+            Self::Disk(DiskAlert::IndexFull { memory }) => write!(
+                f,
+                "the index of what is on disk takes {memory}, all that it may: objects are dropped early; raise the memory"
+            ),
             Self::Disk(DiskAlert::Dropped { path, why }) => {
                 write!(f, "{}: some or all of what it held is dropped: {why}", path.display())
             }
@@ -71,6 +75,7 @@ impl<M: Meta> Store<M> {
         let most = memory.get() / QUEUE_SHARE / config.places.len().max(1) as u64;
         config.queue = ByteSize::bytes(most.clamp(QUEUE_LEAST, config.queue.get()));
         config.reads = ByteSize::bytes((memory.get() / QUEUE_SHARE).clamp(QUEUE_LEAST, config.reads.get()));
+        config.index = ByteSize::bytes(memory.get() / 4);
         let beside = config.memory().get() + (capacity.get() / INDEX_SHARE).min(memory.get() / 4);
 
         let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
