@@ -26,7 +26,9 @@ pub use self::journal::{JournalAlert, JournalError, OnAlert};
 use self::local::Change;
 pub use self::local::{Changed, Local};
 use self::purges::Purge;
-pub use self::sweep::{DISK_SWEEP_MARKS, FillGuard, SweepFloor, SweepNeed};
+#[cfg(test)]
+pub(crate) use self::sweep::DISK_SWEEP_MARKS;
+pub use self::sweep::{FillGuard, SweepFloor, SweepNeed};
 use crate::object::Object;
 use crate::scope::Scope;
 
