@@ -25,10 +25,7 @@ pub struct Reading(State);
 enum State {
     /// It was in memory.
     Here(Option<Record>),
-    OnDisk {
-        read: ReadAt,
-        wanted: Wanted,
-    },
+    OnDisk { read: ReadAt, wanted: Wanted },
 }
 
 /// What is read, and where.
