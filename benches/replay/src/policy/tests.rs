@@ -1,5 +1,3 @@
-//! What of the policies can be checked by hand, and what bounds them.
-
 //! The policies against small sequences whose outcome is known.
 
 use super::{Belady, Lru, Policy, S3Fifo, Sieve, bound};
