@@ -72,11 +72,15 @@ pub struct DiskConfig {
     pub places: Vec<DiskPlace>,
     /// Called, from a thread of the tier's own or of whoever opens it, when something befalls a place.
     pub alert: Arc<dyn Fn(DiskAlert) + Send + Sync>,
+    /// Is this key in use elsewhere, so that it is not read from here? What is so is kept like what is read.
+    pub in_use: Arc<dyn Fn(u128) -> bool + Send + Sync>,
     /// Bytes of a segment of places that are new: what is written, and reclaimed, as one. At most 16 MiB, at most an
     /// eighth of the place.
     pub segment: ByteSize,
     /// Bytes of accepted records that wait to be written, for each place. They are in memory.
     pub queue: ByteSize,
+    /// Bytes of records that are being read at once, at most, over all places. More are a miss.
+    pub reads: ByteSize,
     /// How long a record waits at most for others to be written with it.
     pub delay: Duration,
     /// So many reads in a row that fail take a place out.
@@ -190,8 +194,10 @@ impl DiskConfig {
         Self {
             places,
             alert,
+            in_use: Arc::new(|_| false),
             segment: ByteSize::mib(16),
             queue: QUEUE,
+            reads: READS,
             delay: Duration::from_millis(100),
             read_errors: 16,
         }
@@ -201,7 +207,7 @@ impl DiskConfig {
     #[must_use]
     pub fn memory(&self) -> ByteSize {
         let each = self.queue.get() + writer::MEMORY;
-        ByteSize::bytes(each.saturating_mul(self.places.len() as u64))
+        ByteSize::bytes(each.saturating_mul(self.places.len() as u64).saturating_add(self.reads.get()))
     }
 }
 
@@ -221,10 +227,15 @@ impl Disk {
         self.tier.contains(key)
     }
 
-    /// Reads what is stored under this key. `None`: nothing is. The outcome may still be `None`, where it turns out to be
+    /// Reads what is stored under this key. `None`: nothing is, or too much is being read already. The outcome may still be `None`, where it turns out to be
     /// damaged or gone. It counts as used, so that it is kept when its segment is reclaimed.
     pub fn read(&self, key: u128) -> Option<Reading> {
         Reading::begin(&self.tier, key)
+    }
+
+    /// Would a record of this key be accepted now, if it is small? Where not, it counts as refused.
+    pub fn takes(&self, key: u128) -> bool {
+        self.tier.takes(key)
     }
 
     /// Stores a record, in place of the key's former one, if that can be done without waiting. If so it can be read at
@@ -305,6 +316,8 @@ pub const MAX_RECORD_META: usize = 1 << 20;
 pub const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
 /// What waits to be written to a place, at most. About a tenth of a second of a fast device, a second of a slow one.
 const QUEUE: ByteSize = ByteSize::mib(32);
+/// What is being read, at most: more than a device that keeps up has to do at once.
+const READS: ByteSize = ByteSize::mib(64);
 const SMALLEST_PLACE: ByteSize = ByteSize::mib(1);
 
 #[cfg(test)]

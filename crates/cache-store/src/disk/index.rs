@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::UNIT;
 
-/// By the first 64 bits of keys. Two keys may share them: whoever reads compares the whole key.
+/// By tags of 64 bits. Two keys may share one: whoever reads compares the whole key.
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Box<[Mutex<HashTable<Entry>>]>,
@@ -38,11 +38,18 @@ struct Entry {
     packed: u64,
 }
 
-/// The part of a key that the index knows it by.
+/// What the index knows a key by: all of its bits enter, for keys that belong together may differ in a few of either half.
+/// The tag of a tag is itself.
+#[expect(clippy::cast_possible_truncation, reason = "halves of the key")]
 pub(super) fn tag(key: u128) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "half of the key")]
-    let tag = key as u64;
-    tag
+    key as u64 ^ mix((key >> 64) as u64)
+}
+
+/// The finaliser of SplitMix64, which leaves 0 as it is.
+pub(super) fn mix(mut x: u64) -> u64 {
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
 }
 
 impl Index {

@@ -91,6 +91,12 @@ impl Queue {
         self.inner.lock()
     }
 
+    /// Does it take records, small ones at least?
+    pub(super) fn has_room(&self) -> bool {
+        let inner = self.lock();
+        !inner.closed && inner.bytes < self.limit
+    }
+
     /// Accepts a record, if there is room. Whoever is to be woken for room is noted.
     pub(super) fn put(
         &self,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::footer::Entries;
 use super::format::{Position, SegmentId};
-use super::index::{Index, Location, tag};
+use super::index::{Index, Location, mix, tag};
 use super::io::ALIGN;
 use super::place::Place;
 use super::queue::{Command, NoRoom, Pending, wake};
@@ -24,12 +24,18 @@ pub(super) struct Tier {
     pub(super) index: Index,
     pub(super) places: Vec<Arc<Place>>,
     pub(super) alert: Arc<dyn Fn(DiskAlert) + Send + Sync>,
+    pub(super) in_use: Arc<dyn Fn(u128) -> bool + Send + Sync>,
     pub(super) delay: Duration,
     pub(super) read_errors: u32,
     serial: AtomicU64,
     /// How often the set of places in use has changed.
     epoch: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// Bytes that are being read, and how many may be.
+    pub(super) reading: AtomicU64,
+    pub(super) reads: u64,
+    /// Reads that would have been too many.
+    pub(super) shed: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -62,11 +68,15 @@ impl Tier {
             index: Index::new(places.len()),
             places,
             alert: Arc::clone(&config.alert),
+            in_use: Arc::clone(&config.in_use),
             delay: config.delay,
             read_errors: config.read_errors.max(1),
             serial: AtomicU64::new(serial),
             epoch: AtomicU64::new(epoch),
             refused: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
+            reads: config.reads.get(),
+            shed: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -126,6 +136,14 @@ impl Tier {
                 Some(Lookup::Stored(Arc::clone(place), at, place.slot(at.slot).id))
             }
         }
+    }
+
+    pub(super) fn takes(&self, key: u128) -> bool {
+        let takes = self.home(key).is_some_and(|home| home.queue.has_room());
+        if !takes {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        takes
     }
 
     pub(super) fn offer(&self, record: &Arc<Record>) -> bool {
@@ -316,11 +334,4 @@ fn score(key: u128, place: &Place) -> f64 {
     let mixed = mix((half ^ id) as u64 ^ mix((id >> 64) as u64));
     let chance = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     place.shape.size as f64 / -chance.ln()
-}
-
-/// The finaliser of SplitMix64.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }

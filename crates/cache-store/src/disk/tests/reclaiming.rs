@@ -32,6 +32,19 @@ fn what_is_read_stays_and_what_is_not_goes() {
 }
 
 #[test]
+fn what_is_in_use_elsewhere_stays() {
+    let rig = Rig::in_memory(&[ByteSize::mib(4)]);
+    let in_use: HashSet<u128> = (0..12).map(key).collect();
+    let disk = Disk::open(DiskConfig { in_use: Arc::new(move |key| in_use.contains(&key)), ..rig.config() }).unwrap();
+    for n in 0..1600 {
+        assert!(wait(disk.write(record(n, 1, 8000, ZERO))));
+    }
+    disk.flush();
+    let kept: Vec<_> = (0..1000).filter(|n| disk.contains(key(*n))).collect();
+    assert_eq!(kept, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_all_is_read_shares_half_of_the_room() {
     let rig = Rig::in_memory(&[ByteSize::mib(4)]);
     let disk = rig.open();
