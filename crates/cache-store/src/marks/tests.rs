@@ -152,8 +152,13 @@ fn run_model(rng: &mut Rng, round: usize) {
             4..=5 if !fills.is_empty() => {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
-                let object =
-                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun.applied, fill.guard.begun.local);
+                let object = Object::new(
+                    fill.begun,
+                    Bytes::new(),
+                    scope(fill.key),
+                    fill.guard.begun.applied,
+                    fill.guard.begun.local,
+                );
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), &fill.guard);
             }
             6 => {
