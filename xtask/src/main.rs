@@ -11,6 +11,7 @@ mod interrupt;
 mod repo;
 mod server;
 mod setup;
+mod soak;
 mod suites;
 mod tidy;
 
@@ -41,6 +42,9 @@ enum Task {
     Conformance(conformance::Conformance),
     /// Fuzz a parser with libFuzzer, or all of them for some seconds (--smoke)
     Fuzz(fuzz::FuzzArgs),
+    /// Try for long what CI tries for seconds
+    #[command(subcommand)]
+    Soak(soak::Soak),
     /// The house rules: import table, module docs, lengths, lock files
     Tidy,
     /// Measure, side by side with a peer or what single decisions cost
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Task::Test | Task::Ci => suites::run(),
         Task::Conformance(suite) => conformance::run(&suite),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Soak(soak) => soak::run(&soak),
         Task::Tidy => tidy::run(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Codegen => codegen::run(),

@@ -65,7 +65,7 @@ fn run(args: &Args) -> Result<bool> {
     report.begin(args);
     for row in rows::rows(args.objects, args.requests, args.seed) {
         if row.name.contains(&args.only) {
-            report.add(&row.name, Some(&row), &replay(&row.workload.generate(), row.share)?);
+            report.add(&row.name, Some(&row), &replay(row.workload.generate(), row.share)?);
         }
     }
     if "trace".contains(&args.only) {
@@ -76,7 +76,7 @@ fn run(args: &Args) -> Result<bool> {
         for share in [0.01, 0.1] {
             let name =
                 args.trace.as_deref().and_then(Path::file_name).map_or("generated".into(), |n| n.to_string_lossy());
-            report.add(&format!("trace {name}, {:.0} %", share * 100.0), None, &replay(&sequence, share)?);
+            report.add(&format!("trace {name}, {:.0} %", share * 100.0), None, &replay(sequence.clone(), share)?);
         }
     }
     report.end();
@@ -155,8 +155,8 @@ impl Report {
 const BAR_POINTS: f64 = 1.0;
 
 const METHOD: &str = "\
-Every policy has a cache of the same bytes, a share of those of all objects that the row asks for, and is charged an object's
-bytes and nothing else. All requests count, from an empty cache on. An object that was not there is offered to the cache.
+Every policy has a cache of the same bytes, a share of those of all objects that the row asks for, and is charged the same for
+an object: its bytes and what our memory tier charges for an entry. All requests count, from an empty cache on. An object that was not there is offered to the cache.
   LRU      the least recently used makes room
   SIEVE    Zhang et al., NSDI 2024
   S3-FIFO  Yang et al., SOSP 2023, as in libCacheSim

@@ -1,4 +1,4 @@
-//! Cache policies: which objects a cache of so many bytes holds. All are charged alike: an object weighs its bytes.
+//! Cache policies: which objects a cache of so many bytes holds. All are charged alike.
 
 mod belady;
 mod bound;
@@ -9,7 +9,7 @@ mod s3_fifo;
 mod sieve;
 
 pub(crate) use self::belady::Belady;
-pub(crate) use self::bound::{Bound, bound};
+pub(crate) use self::bound::bound;
 pub(crate) use self::lru::Lru;
 pub(crate) use self::ours::Ours;
 pub(crate) use self::s3_fifo::S3Fifo;

@@ -32,7 +32,8 @@ pub(crate) struct Ratio {
 ///
 /// # Errors
 /// A policy holds more than it may.
-pub(crate) fn replay(sequence: &Sequence, share: f64) -> Result<Outcome> {
+pub(crate) fn replay(sequence: Sequence, share: f64) -> Result<Outcome> {
+    let sequence = &sequence.charged(Ours::beside());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of it is smaller")]
     let capacity = (sequence.footprint() as f64 * share) as u64;
     let best = bound(sequence, capacity);

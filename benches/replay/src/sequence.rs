@@ -29,6 +29,12 @@ impl Sequence {
         sequence
     }
 
+    /// The same requests, for objects that are larger by as much.
+    pub(crate) fn charged(mut self, more: u32) -> Self {
+        self.sizes.iter_mut().for_each(|size| *size = size.saturating_add(more));
+        self
+    }
+
     /// The size of a request's object.
     pub(crate) fn size(&self, object: u32) -> u32 {
         self.sizes[object as usize]

@@ -135,6 +135,13 @@ impl Parts {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
 
+    /// Bytes that they occupy beside those, nearly.
+    #[must_use]
+    pub fn overhead(&self) -> usize {
+        let fields = self.only.iter().map(|(asked, answered)| asked.len() + answered.len()).sum::<usize>();
+        self.parts.capacity() * (size_of::<Part>() + SHARED) + fields
+    }
+
     /// What they give for a request, whose conditions the caller has looked at but for `If-Range`. §3.3: only a range that
     /// lies within one stored without a gap, or the very same request again.
     #[must_use]
@@ -247,6 +254,9 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
     }
     all
 }
+
+/// What a piece of bytes costs once it is shared.
+const SHARED: usize = 48;
 
 /// Parts together no longer than this become one.
 const SMALL: usize = 16 << 10;

@@ -17,7 +17,7 @@ pub use self::marks::{
     Opened, Standing, SweepFloor, SweepNeed,
 };
 pub use self::memory::{Memory, MemoryStats, Refused};
-pub use self::object::{Meta, Object};
+pub use self::object::{Meta, Object, allocated};
 pub use self::scope::{ANY_HOST, Scope};
 pub use self::stamp::Stamp;
 pub use self::store::{Store, StoreAlert, StoreError, StoreStats};

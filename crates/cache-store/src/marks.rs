@@ -235,23 +235,15 @@ impl Marks {
         if inner.remembers(as_of, local) { inner.standing(scope, as_of, local) } else { Standing::Hard }
     }
 
-    /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it.
+    /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it. One that
+    /// was in nobody's store while a sweep dropped marks that it was not held against counts as purged.
     pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
-        self.judge(object, |_| true)
-    }
-
-    /// The same of one that was just read from disk: see [`Marks::standing_on_disk`].
-    pub fn standing_of_read<M>(&self, object: &Object<M>) -> Standing {
-        let (as_of, local) = object.checked();
-        self.judge(object, |inner| inner.remembers(as_of, local))
-    }
-
-    fn judge<M>(&self, object: &Object<M>, known: impl FnOnce(&Inner) -> bool) -> Standing {
         let (checked, local) = object.checked();
         if checked.get() < self.applied.load(Ordering::Acquire) || local.0 < self.local.load(Ordering::Acquire) {
             let inner = self.inner.read();
             let checked_now = (inner.scalars.applied, Local(inner.local.count()));
-            let standing = if known(&inner) { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
+            let known = inner.remembers(checked, local);
+            let standing = if known { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
             match standing {
                 Standing::Hard => return Standing::Hard,
                 Standing::Soft { since } => object.mark_checked(checked_now, Some(since)),

@@ -16,7 +16,7 @@ use holm_model::units::ByteSize;
 use self::ghost::Ghost;
 pub use self::open::{StoreAlert, StoreError};
 use crate::disk::{Disk, DiskStats, SweepEntry};
-use crate::marks::{FillGuard, Marks, SweepFloor, SweepNeed};
+use crate::marks::{FillGuard, Marks, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
 use crate::object::{Meta, Object};
 use crate::scope::Scope;
@@ -72,7 +72,7 @@ impl<M: Meta> Store<M> {
 
     /// Does it hold nothing on disk?
     pub fn is_empty(&self) -> bool {
-        self.disk.as_ref().is_none_or(|disk| disk.stats().objects == 0)
+        self.disk.as_ref().is_none_or(|disk| disk.is_empty())
     }
 
     /// The object of this key, if it is in memory.
@@ -169,12 +169,14 @@ impl<M: Meta> Store<M> {
             SweepNeed::Nothing => {}
             SweepNeed::Memory => self.memory.free_rejected(&self.marks),
             SweepNeed::Everything => {
-                let SweepFloor { seq, local } = self.marks.begin_sweep();
+                let floor = self.marks.begin_sweep();
                 self.memory.free_rejected(&self.marks);
-                if let Some(disk) = &self.disk {
-                    disk.sweep(Stamp { seq, local }, &mut |entry| self.keeps(entry));
+                let stamp = Stamp { seq: floor.seq, local: floor.local };
+                let swept = self.disk.as_ref().is_none_or(|disk| disk.sweep(stamp, &mut |entry| self.keeps(entry)));
+                // Where a place failed in the middle, what it holds may come back: the marks stay until it is reclaimed.
+                if swept {
+                    self.marks.end_sweep(floor);
                 }
-                self.marks.end_sweep(SweepFloor { seq, local });
             }
         }
     }

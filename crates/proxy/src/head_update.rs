@@ -26,7 +26,7 @@ impl Node {
         stale: StaleObject,
         report: Report,
     ) -> Reply {
-        let storing = Storing::begin(self, target, &request);
+        let mut storing = Storing::begin(self, target, &request);
         let way = target.way(storing.begun(), request.version());
         let mut head = filling_head(&request);
         head.method = Method::HEAD;
@@ -63,6 +63,7 @@ impl Node {
         };
         let report = report.fwd_status(status);
         if update == HeadUpdate::Update {
+            storing.recall().await;
             match storing.renew(key, &stale, response.headers(), as_of, times) {
                 Renewed::Shared(renewed) => {
                     if let Some(reply) = self.share_renewed(target, &request, &renewed, report.clone()) {

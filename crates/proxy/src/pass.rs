@@ -41,7 +41,10 @@ impl Node {
         // An error's, or a redirection's, Content-Location names what they are, not what the target is now (§8.7).
         let stands = head.status() == StatusCode::OK && target.uri(&changing).is_named_by(head.headers());
         match posted.filter(|_| untouched && stands) {
-            Some(posted) => self.keep_posted(posted, answer, requested, report),
+            Some(mut posted) => {
+                posted.recall().await;
+                self.keep_posted(posted, answer, requested, report)
+            }
             None => Reply::new(answer.response, report, answer.as_of),
         }
     }

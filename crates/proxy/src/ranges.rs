@@ -22,7 +22,7 @@ impl Node {
         mut request: Request<Body>,
         report: Report,
     ) -> Reply {
-        let storing = Storing::begin(self, target, &request);
+        let mut storing = Storing::begin(self, target, &request);
         let way = target.way(storing.begun(), request.version());
         let alone = self.hear_alone(target, &mut request);
         let (as_of, requested) = (way.begun.applied, now());
@@ -30,6 +30,7 @@ impl Node {
             Ok(answer) => alone.end(answer),
             Err(error) => return self.failed(&error, report, as_of),
         };
+        storing.recall().await;
         let times = answer.times(requested, now());
         let Answer { response, as_of, .. } = answer;
         let report = report.fwd_status(response.status());

@@ -131,7 +131,7 @@ impl Node {
         let response = answer::from_stored(request, head, source, now);
         let report = Report::stale_hit(&head.meta, now, reason.as_str());
         // A stale answer must not wash a soft purge away at the tier before us.
-        Reply::from_cache(response, report, object.as_of())
+        Reply::from_cache(response, report, object.good_for())
     }
 
     /// A miss: shared where the request allows it, else for this client alone.

@@ -20,33 +20,25 @@ pub(crate) use self::fetch::Asking;
 pub(crate) use self::key::{Nonce, SLICE_BYTES, covered, slice_key, slice_of};
 pub(crate) use self::respond::FoundSliced;
 pub(crate) use self::table::SliceTable;
-use crate::node::{CachedObject, Node};
+use crate::node::Node;
 use crate::stored::Stored;
-use crate::storing::{Slices, Storing};
 
 impl Node {
-    /// Stores a slice that was fetched by itself. What is stored, or would be if there were room, is given back.
-    pub(crate) async fn keep_slice(&self, storing: &Storing, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        // Whoever wants it may come to it only after memory has let it go.
-        if self.slices_a_fetch(storing.disk()) > SLICES_A_FETCH {
-            return storing.spill_slice(slices, key, bytes).await.0;
-        }
-        storing.store_one_of(slices, key, bytes)
-    }
-
-    /// How many slices one request to the next hop is for: no more than the store keeps until they are read.
+    /// How many slices one request to the next hop is for: no more than the store is sure to keep until they are read.
     pub(crate) fn slices_a_fetch(&self, admission: DiskAdmission) -> u64 {
         let spills = self.store.has_disk() && admission != DiskAdmission::Never;
         if spills { SLICES_A_FETCH_TO_DISK } else { SLICES_A_FETCH }
     }
 
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.
-    pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64) -> Option<CachedObject> {
+    pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64, admission: DiskAdmission) -> Option<Bytes> {
         let key = slice_key(nonce, index);
         let object = self.store.find(key).await?;
-        self.store.used(key, &object, DiskAdmission::SecondRequest);
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
-        usable.then_some(object)
+        if usable {
+            self.store.used(key, &object, admission);
+        }
+        usable.then(|| object.body())
     }
 }
 

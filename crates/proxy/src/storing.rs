@@ -41,6 +41,8 @@ pub(crate) struct Storing {
     /// Tells those who change the URL that this may bring something of it.
     _underway: Entry,
     primary: CacheKey,
+    /// What stands there, if it was read from disk.
+    recalled: Option<CachedObject>,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     rule: CacheRule,
@@ -132,6 +134,14 @@ impl Storing {
             primary: self.primary,
             scope: self.scope.clone(),
             rule: self.rule.clone(),
+        }
+    }
+
+    /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
+    /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
+    pub(crate) async fn recall(&mut self) {
+        if self.node.store.get(self.primary.0).is_none() {
+            self.recalled = self.node.store.find(self.primary.0).await;
         }
     }
 
@@ -297,9 +307,10 @@ impl Storing {
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
         let slice = self.unstored_slice(slices, bytes);
-        let spilled = self.node.store.spill(key, &slice).await;
+        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
+        let spilled = spills && self.node.store.spill(key, &slice).await;
         self.keep(key, &slice);
-        let kept = if self.node.store.has_disk() { spilled } else { self.node.store.contains(key) };
+        let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)
     }
 
@@ -313,11 +324,6 @@ impl Storing {
     /// One that nobody would find.
     pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
         Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
-    }
-
-    /// May what it stores go to disk?
-    pub(crate) const fn disk(&self) -> DiskAdmission {
-        self.rule.disk
     }
 
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
@@ -464,23 +470,27 @@ impl Storing {
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
     fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.store.get(primary.0);
+        let known = self.node.store.get(primary.0).or_else(|| self.recalled.clone());
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
-            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone())),
-            _ => self.renew_variants(primary, Variants::new(spec.clone())),
+            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone()).into()),
+            _ => self.renew_variants(primary, Variants::new(spec.clone()).into()),
         };
         let key = variants.latest_key(primary, values);
+        let weighed = variants.weight();
         if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
             self.node.store.remove(oldest.0);
             self.node.store.remove(Aside::Parts.of(oldest));
         }
+        // What is stored is weighed once: a list that has grown is stored anew.
+        if variants.weight() > weighed {
+            self.renew_variants(primary, variants);
+        }
         key
     }
 
-    fn renew_variants(&self, primary: CacheKey, variants: Variants) -> Arc<Variants> {
-        let variants = Arc::new(variants);
+    fn renew_variants(&self, primary: CacheKey, variants: Arc<Variants>) -> Arc<Variants> {
         let stored = Stored::Variants(Arc::clone(&variants));
         self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun.applied);
         variants
@@ -530,6 +540,7 @@ impl Subject {
             place,
             _underway: underway,
             primary,
+            recalled: None,
             scope,
             rule,
             node: Arc::clone(node),

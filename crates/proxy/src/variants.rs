@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use holm_cache_policy::{CacheKey, VarySpec, VaryValues, preferred_language, states_languages};
+use holm_cache_store::allocated;
 use holm_model::manifest::Languages;
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap};
 use parking_lot::Mutex;
@@ -39,7 +40,7 @@ struct Spec {
 impl Variants {
     /// The first variants of a URL.
     pub(crate) fn new(fields: VarySpec) -> Self {
-        Self { specs: SmallVec::from_iter([Spec::new(fields)]), kept: Mutex::default() }
+        Self { specs: SmallVec::from_iter([Spec::new(fields)]), kept: Mutex::new(VecDeque::with_capacity(2)) }
     }
 
     /// The same variants, of which the latest varies by other fields.
@@ -116,10 +117,12 @@ impl Variants {
         few.then(|| Self { specs, kept: Mutex::new(kept.collect()) })
     }
 
-    /// Bytes that they occupy, with room for the variants that will be stored: an object's weight is taken once.
+    /// Bytes that they occupy.
     pub(crate) fn weight(&self) -> usize {
         let specs: usize = self.specs.iter().map(|spec| size_of::<Spec>() + spec.fields.weight()).sum();
-        size_of::<Self>() + specs + MAX_VARIANTS * size_of::<Kept>()
+        let kept = self.kept.lock();
+        let languages: usize = kept.iter().filter_map(|kept| Some(allocated(kept.language.as_ref()?.len()))).sum();
+        allocated(size_of::<Self>() + specs) + allocated(kept.capacity() * size_of::<Kept>()) + languages
     }
 }
 

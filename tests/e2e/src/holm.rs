@@ -233,6 +233,17 @@ impl Starting {
         Holm { process, ready, took: begun.elapsed(), h3: Mutex::default(), dir: self.dir }
     }
 
+    /// Starts it, and kills it so much later, ready or not.
+    ///
+    /// # Panics
+    /// It is not built.
+    pub fn start_and_kill(mut self, after: Duration) {
+        let log = self.dir.path().join("holm.log");
+        let mut process = Process::start("holm", self.command.stdin(Stdio::null()), &log);
+        std::thread::sleep(after);
+        process.kill();
+    }
+
     /// Runs it to its end: for one that can't start.
     ///
     /// # Panics

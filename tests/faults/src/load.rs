@@ -178,7 +178,7 @@ impl Load<'_> {
     }
 }
 
-/// Asks for a URL, or for a range of it.
+/// Asks for a URL, or for a range of it. An error is an answer that broke off.
 pub(crate) fn get(
     client: &mut Client,
     content: &Content,
@@ -187,7 +187,10 @@ pub(crate) fn get(
 ) -> std::io::Result<Answer> {
     let range = range.map(|range| format!("range: bytes={}-{}\r\n", range.start, range.end - 1));
     let fields = format!("host: {HOST}\r\n{}", range.unwrap_or_default());
-    client.ask("GET", &content.urls()[index].path, &fields, "")
+    let answer = client.ask("GET", &content.urls()[index].path, &fields, "")?;
+    // The shield broke off before its head had reached the edge.
+    let broke_off = answer.status == 502 && answer.fields.get("cache-status").contains("detail=broke-off");
+    if broke_off { Err(std::io::Error::other("502: broke off")) } else { Ok(answer) }
 }
 
 /// How long the load of a round goes on at most.

@@ -1,12 +1,10 @@
 //! Cached hits per second: one core for the server, one for the load, nginx and ours in turn.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
 use super::peers::{Peer, Peers};
 use super::rate::{Load, Rate};
-use crate::command::{self, cargo};
-use crate::setup;
 
 /// `cargo xtask bench hit`.
 #[derive(Debug, Args)]
@@ -24,13 +22,7 @@ pub(crate) struct HitArgs {
 
 /// Measures, and prints a table.
 pub(crate) fn run(args: &HitArgs) -> Result<()> {
-    ensure!(
-        std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2),
-        "two cores are needed: one for the server, one for the load"
-    );
-    setup::run()?;
-    command::run(&mut cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
-    let peers = Peers::start()?;
+    let peers = Peers::start(super::prepare(false)?)?;
     let loads = if args.h1 { &[Load::Http1][..] } else { &[Load::Http1, Load::Http2Tls] };
     println!(
         "\ncached hits per second, one core each side, median of {} × {} s (least to most)\n",

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::rate::Load;
 use crate::server::Server;
@@ -16,29 +17,36 @@ use crate::{command, repo};
 pub(super) struct Peers {
     pub(super) nginx: Peer,
     pub(super) holm: Peer,
-    origin: Server,
+    pub(super) origin: Origin,
+}
+
+/// The origin that they ask.
+pub(super) struct Origin {
+    pub(super) url: String,
+    server: Server,
 }
 
 /// A server that caches.
 pub(super) struct Peer {
     /// Name and version.
     pub(super) version: String,
-    http: String,
+    pub(super) http: String,
     https: String,
+    /// What it said of itself when it was ready, where it says anything.
+    pub(super) ready: Value,
     /// The header that says whether it was a hit, and the word in it that does.
     hit: (&'static str, &'static str),
     server: Server,
 }
 
 impl Peers {
-    pub(super) fn start() -> Result<Self> {
+    /// Starts what was built with this profile.
+    pub(super) fn start(profile: &str) -> Result<Self> {
         let dir = repo::empty_scratch("bench")?;
         make_certificate(&dir)?;
-        let mut command = command::program(binary("release", "holm-example-origin"));
-        let (origin, ready) =
-            Server::start_ready("origin", command.args(["--name", "bench"]), &dir.join("origin.log"))?;
-        let url = ready["url"].as_str().context("the origin told no URL")?;
-        Ok(Self { nginx: start_nginx(&dir, url)?, holm: start_holm(&dir, url)?, origin })
+        let origin = Origin::start(&dir, profile)?;
+        let nginx = start_nginx(&dir, &origin.url)?;
+        Ok(Self { nginx, holm: Peer::start_holm(&dir, &origin, profile, &[])?, origin })
     }
 
     /// Fills both caches with `path`, then fails unless both serve hits, with the same body.
@@ -52,11 +60,58 @@ impl Peers {
     pub(super) fn stop(self) -> Result<()> {
         self.holm.server.stop()?;
         self.nginx.server.stop()?;
-        self.origin.stop()
+        self.origin.server.stop()
+    }
+}
+
+impl Origin {
+    pub(super) fn start(dir: &Path, profile: &str) -> Result<Self> {
+        let mut command = command::program(binary(profile, "holm-example-origin"));
+        let (server, ready) =
+            Server::start_ready("origin", command.args(["--name", "bench"]), &dir.join("origin.log"))?;
+        let url = ready["url"].as_str().context("the origin told no URL")?.to_owned();
+        Ok(Self { url, server })
+    }
+
+    /// How often it was asked for a path, without regard to the query.
+    pub(super) fn asked(&self, path: &str) -> Result<u64> {
+        let url = format!("{}/-/requests", self.url);
+        let text = command::text(command::program("curl").args(["-sS", "--max-time", "10", &url]))?;
+        let counts: Value = serde_json::from_str(&text).context("the origin told no counts")?;
+        Ok(counts["paths"][path].as_u64().unwrap_or_default())
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.server.stop()
     }
 }
 
 impl Peer {
+    /// `holm up` with one worker, and further arguments.
+    pub(super) fn start_holm(dir: &Path, origin: &Origin, profile: &str, more: &[&str]) -> Result<Self> {
+        let any = "127.0.0.1:0";
+        let program = binary(profile, "holm");
+        let mut holm = on_server_core(&program);
+        holm.args(["up", "--json", "--workers", "1", "--origin", &origin.url]);
+        holm.args(["--http", any, "--https", any, "--admin", any, "--data-dir"]).arg(dir.join("data"));
+        holm.arg("--cert").arg(dir.join("cert.pem")).arg("--key").arg(dir.join("key.pem")).args(more);
+        let (server, ready) = Server::start_ready("holm up", &mut holm, &dir.join("holm.log"))?;
+        let field =
+            |name: &str| ready[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {ready}"));
+        let version = command::text(command::program(&program).arg("--version"))?.trim().to_owned();
+        let (http, https) = (field("http")?, field("https")?);
+        Ok(Self { version, http, https, ready, hit: ("Cache-Status", "; hit"), server })
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.server.stop()
+    }
+
+    /// Where it answers in the clear, as an address.
+    pub(super) fn host(&self) -> &str {
+        self.http.trim_start_matches("http://")
+    }
+
     pub(super) fn url(&self, load: Load, path: &str) -> String {
         let base = match load {
             Load::Http1 => &self.http,
@@ -66,7 +121,7 @@ impl Peer {
     }
 
     /// The body of a hit.
-    fn hit(&self, load: Load, path: &str) -> Result<String> {
+    pub(super) fn hit(&self, load: Load, path: &str) -> Result<String> {
         let url = self.url(load, path);
         let get = || {
             let protocol = if load == Load::Http1 { "--http1.1" } else { "--http2" };
@@ -104,24 +159,11 @@ fn start_nginx(dir: &Path, origin: &str) -> Result<Peer> {
     let said = command::output(command::program(&program).arg("-v"))?;
     let version = String::from_utf8_lossy(&said.stderr).trim().replace("nginx version: ", "").replace('/', " ");
     let (http, https) = (format!("http://{http}"), format!("https://{https}"));
-    Ok(Peer { version, http, https, hit: ("X-Cache", "HIT"), server })
-}
-
-fn start_holm(dir: &Path, origin: &str) -> Result<Peer> {
-    let any = "127.0.0.1:0";
-    let program = binary("release", "holm");
-    let mut holm = on_server_core(&program);
-    holm.args(["up", "--json", "--workers", "1", "--origin", origin]);
-    holm.args(["--http", any, "--https", any, "--admin", any, "--data-dir"]).arg(dir.join("data"));
-    holm.arg("--cert").arg(dir.join("cert.pem")).arg("--key").arg(dir.join("key.pem"));
-    let (server, ready) = Server::start_ready("holm up", &mut holm, &dir.join("holm.log"))?;
-    let field = |name: &str| ready[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {ready}"));
-    let version = command::text(command::program(&program).arg("--version"))?.trim().to_owned();
-    Ok(Peer { version, http: field("http")?, https: field("https")?, hit: ("Cache-Status", "; hit"), server })
+    Ok(Peer { version, http, https, ready: Value::Null, hit: ("X-Cache", "HIT"), server })
 }
 
 /// A certificate for both: the same key costs the same.
-fn make_certificate(dir: &Path) -> Result<()> {
+pub(super) fn make_certificate(dir: &Path) -> Result<()> {
     let mut openssl = command::program("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
     openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);

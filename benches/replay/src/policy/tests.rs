@@ -1,3 +1,5 @@
+//! The policies against small sequences whose outcome is known.
+
 use super::{Belady, Lru, Policy, S3Fifo, Sieve, bound};
 use crate::sequence::Sequence;
 use crate::workload::{Pattern, Sizes, Workload};

@@ -15,12 +15,11 @@ impl<M: Meta> Store<M> {
         }
         let record = self.disk.as_ref()?.read(key)?.await?;
         let object = Object::from_record(&record)?;
-        if self.marks.standing_of_read(&object) != Standing::Hard {
+        // Whoever looks up what is purged is told so; it gets no place in memory.
+        if self.marks.standing_of(&object) != Standing::Hard {
             let Stamp { seq, local } = object.stamp();
             self.marks.admit(seq, local, || self.memory.promote(key, &object));
-            return Some(object);
         }
-        // Whoever looks it up is told why there is nothing, where that is still known.
-        (self.marks.standing_of(&object) == Standing::Hard).then_some(object)
+        Some(object)
     }
 }

@@ -143,7 +143,8 @@ impl Fetch {
         }
     }
 
-    async fn answered(self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
+    async fn answered(mut self, answer: Answer, times: FetchTimes, beginner: Option<oneshot::Sender<Begun>>) {
+        self.storing.recall().await;
         let Answer { response, as_of, bridged, .. } = answer;
         let status = response.status();
         if let Basis::Stale(stale) = &self.basis {

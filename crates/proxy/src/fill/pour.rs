@@ -117,7 +117,9 @@ impl Pour {
     async fn push(&mut self, data: Bytes) -> Result<(), Stop> {
         let mut pushed = self.writer.push(data.clone()).await;
         if pushed == Err(PushError::NoBudget) {
-            self.give_up_storing(Some(NoStoreReason::TooLarge));
+            // With a disk it may be otherwise the next time: what fills hold is spilled, and then free.
+            let lasting = (!self.fetch.node.spills()).then_some(NoStoreReason::TooLarge);
+            self.give_up_storing(lasting);
             pushed = self.writer.push(data).await;
         }
         pushed.map_err(|_| Stop::Abandoned)

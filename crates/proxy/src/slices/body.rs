@@ -93,12 +93,9 @@ impl Located {
     }
 
     async fn held(&self, index: u64) -> Option<Bytes> {
-        let object = self.node.stored_slice(self.sliced.nonce, index).await?;
-        if object.body().len() as u64 != slice_range(index, self.sliced.length).len() {
-            return None;
-        }
-        self.node.store.used(self.key_of(index), &object, self.asking.subject.disk());
-        Some(object.body().clone())
+        let admission = self.asking.subject.disk();
+        let bytes = self.node.stored_slice(self.sliced.nonce, index, admission).await?;
+        (bytes.len() as u64 == slice_range(index, self.sliced.length).len()).then_some(bytes)
     }
 }
 

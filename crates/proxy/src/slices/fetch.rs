@@ -130,7 +130,7 @@ impl Run {
         let node = &self.located.node;
         let object = match node.marks.standing_of(&self.located.object) {
             Standing::Hard => storing.unstored_slice(slices, bytes),
-            _ => node.keep_slice(storing, slices, ticket.key, bytes).await,
+            _ => storing.spill_slice(slices, ticket.key, bytes).await.0,
         };
         ticket.settle(Ok(Arc::new(Fetched { object, _charge: charge })));
     }

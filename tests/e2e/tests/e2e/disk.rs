@@ -188,7 +188,7 @@ fn a_disk_that_loses_its_content_is_taken_out() {
     let place = Place::new();
     let mnt = place.folder("mnt");
     let holm = place.up("data", &at(&mnt, "256MiB")).start();
-    let paths: Vec<String> = (0..100).map(|number| format!("/always/300000/{number}")).collect();
+    let paths: Vec<String> = (0..60).map(|number| format!("/always/500000/{number}")).collect();
     paths.iter().for_each(|path| drop(ask(&holm, path)));
     let written = || holm.metric("holm_disk_written_bytes_total{tier=\"edge\"}");
     // More than memory holds.
@@ -200,14 +200,14 @@ fn a_disk_that_loses_its_content_is_taken_out() {
     expect_taken_out(&holm, &mnt, "edge");
     // From memory and from upstream.
     for _ in 0..2 {
-        paths.iter().take(20).for_each(|path| drop(ask(&holm, path)));
+        paths.iter().take(10).for_each(|path| drop(ask(&holm, path)));
     }
     ask(&holm, "/always/1000/new");
     ask(&holm, "/always/1000/new").expect_hit();
     assert_eq!(holm.stop().code(), Some(0));
     // The file is made anew; nothing wrong is in it.
     let holm = place.up("data", &at(&mnt, "256MiB")).start();
-    paths.iter().take(20).for_each(|path| drop(ask(&holm, path)));
+    paths.iter().take(10).for_each(|path| drop(ask(&holm, path)));
 }
 
 #[test]

@@ -275,11 +275,13 @@ fn breaking(content: &[u8], until: usize, rest: Rest, broken: &Arc<AtomicBool>) 
             std::io::Write::write_all(exchange, &content[..until])?;
             return Err(broken_off());
         }
-        assert_eq!((range, asked.fields.get("if-range")), (format!("bytes={until}-").as_str(), "\"1\""));
+        // A reset between the tiers may overtake what came before it: then less than `until` is there.
+        let first: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().expect("an open range");
+        assert!(first <= until && asked.fields.get("if-range") == "\"1\"", "{range}");
         let etag = if rest == Rest::Changed { "\"2\"" } else { "\"1\"" };
-        let told = format!("bytes {until}-{}/{}", content.len() - 1, content.len());
+        let told = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
         let fields = [("cache-control", "max-age=60"), ("etag", etag), ("content-range", told.as_str())];
-        exchange.reply(206, &fields, &content[until..])
+        exchange.reply(206, &fields, &content[first..])
     })
 }
 

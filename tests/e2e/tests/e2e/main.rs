@@ -10,6 +10,7 @@ mod fills;
 mod handlers;
 mod interim;
 mod life;
+mod memory;
 mod origins;
 mod poisoning;
 mod ranges;

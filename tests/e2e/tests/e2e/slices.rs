@@ -64,7 +64,7 @@ fn a_cold_range_moves_only_its_slices() {
             assert!((bytes..bytes + HEADS).contains(&sent), "{sent} bytes, not {bytes} and some heads");
         };
         let check = |range: &str, bytes: RangeInclusive<u64>, said: &str| {
-            let response = holm.ask(&get(target).field("range", &format!("bytes={range}")).over(protocol));
+            let response = holm.ask(&get(target).field("range", format!("bytes={range}")).over(protocol));
             check_bytes(&response, bytes);
             let status = response.fields.get("cache-status");
             assert!(status.contains(said), "{range}: {status}");
