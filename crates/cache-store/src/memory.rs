@@ -81,11 +81,12 @@ impl<M: Meta> Memory<M> {
         guard.admit(as_of, || self.objects.insert(key, Some(object))).ok_or(Refused::BelowFloor)
     }
 
-    /// Takes in an object that another tier has, unless it does not fit.
-    pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
-        if u64::from(object.weight()) <= self.max_object() {
-            self.objects.insert(key, Some(Arc::clone(object)));
-        }
+    /// Takes in an object that another tier has, unless it does not fit or there is one already. Gives the one that is there
+    /// then.
+    pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) -> Option<Arc<Object<M>>> {
+        let fits = u64::from(object.weight()) <= self.max_object();
+        let place = fits.then(|| self.objects.entry(key).or_insert_with(|| Some(Arc::clone(object))));
+        place.map_or_else(|| self.get(key), moka::Entry::into_value)
     }
 
     /// Drops the object of this key.

@@ -149,7 +149,8 @@ impl<M> Object<M> {
     }
 
     pub(crate) fn checked(&self) -> (Seq, Local) {
-        (Seq::new(self.checked.load(Ordering::Relaxed)), Local(self.checked_local.load(Ordering::Relaxed)))
+        // What is known of it is told before that: see `mark_checked`.
+        (Seq::new(self.checked.load(Ordering::Acquire)), Local(self.checked_local.load(Ordering::Acquire)))
     }
 
     pub(crate) fn soft_since(&self) -> Option<Timestamp> {

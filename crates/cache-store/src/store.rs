@@ -101,19 +101,21 @@ impl<M: Meta> Store<M> {
         guard: &FillGuard,
         admission: DiskAdmission,
     ) -> Result<(), Refused> {
-        let known = self.on_disk(key);
-        let written = (known || self.is_admitted(key, admission)) && self.offer(key, &object);
-        if known && !written {
+        let written = (self.on_disk(key) || self.is_admitted(key, admission)) && self.offer(key, &object);
+        let inserted = self.memory.insert(key, object, guard);
+        if !written && self.on_disk(key) {
             // The former one must not come back once this one has left memory.
             self.remove_from_disk(key);
         }
-        self.memory.insert(key, object, guard)
+        inserted
     }
 
     /// An object was of use: one that is asked for again is written to disk.
     pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: DiskAdmission) {
-        if self.disk.is_some() && admission != DiskAdmission::Never && !object.is_on_disk() {
-            self.offer(key, object);
+        let wanted = self.disk.is_some() && admission != DiskAdmission::Never && !object.is_on_disk();
+        if wanted && self.offer(key, object) && !self.memory.get(key).is_some_and(|now| Arc::ptr_eq(&now, object)) {
+            // Since it was looked up another one has taken its place, or it was removed.
+            self.remove_from_disk(key);
         }
     }
 
@@ -122,13 +124,17 @@ impl<M: Meta> Store<M> {
         let Some(disk) = &self.disk else { return false };
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
-        if !object.claim_for_disk() || !disk.write(record).await {
-            return object.is_on_disk();
+        if !object.claim_for_disk() {
+            return true;
         }
+        let written = disk.write(record).await;
         // A sweep that began meanwhile may not have seen it.
-        let admitted = self.marks.admits(stamp.seq, stamp.local);
-        if !admitted {
+        let admitted = written && self.marks.admits(stamp.seq, stamp.local);
+        if written && !admitted {
             disk.remove(key);
+        }
+        if !admitted {
+            object.unclaim_for_disk();
         }
         admitted
     }

@@ -13,13 +13,20 @@ impl<M: Meta> Store<M> {
         if let Some(object) = self.memory.get(key) {
             return Some(object);
         }
-        let record = self.disk.as_ref()?.read(key)?.await?;
+        let disk = self.disk.as_ref()?;
+        let record = disk.read(key)?.await?;
         let object = Object::from_record(&record)?;
         // Whoever looks up what is purged is told so; it gets no place in memory.
-        if self.marks.standing_of(&object) != Standing::Hard {
-            let Stamp { seq, local } = object.stamp();
-            self.marks.admit(seq, local, || self.memory.promote(key, &object));
+        if self.marks.standing_of(&object) == Standing::Hard {
+            return Some(object);
         }
-        Some(object)
+        let Stamp { seq, local } = object.stamp();
+        // What came there while it was read is newer.
+        let held = self.marks.admit(seq, local, || self.memory.promote(key, &object)).flatten();
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, &object)) && !disk.contains(key) {
+            // It was removed while it was read.
+            self.memory.remove(key);
+        }
+        Some(held.unwrap_or(object))
     }
 }

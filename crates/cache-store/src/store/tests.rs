@@ -1,3 +1,5 @@
+use std::task::{Context, Waker};
+
 use bytes::Bytes;
 use futures_executor::block_on;
 use holm_model::disk::DiskPlace;
@@ -170,4 +172,51 @@ fn another_log_empties_the_store() {
     assert!(!matches!(fixture.find(1), Some((_, Standing::Live))), "before it is cleared");
     fixture.store.clear();
     assert_eq!(fixture.find(1), None);
+}
+
+#[test]
+fn what_is_read_from_disk_takes_no_newer_ones_place() {
+    let check = |meanwhile: &dyn Fn(&Fixture), expected: Option<(u64, Standing)>| {
+        let fixture = Fixture::new();
+        fixture.insert(1, 1, DiskAdmission::Always);
+        fixture.store.flush();
+        fixture.store.forget_memory();
+        let mut reading = std::pin::pin!(fixture.store.find(1));
+        let polled = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        meanwhile(&fixture);
+        if polled.is_pending() {
+            block_on(reading);
+        }
+        assert_eq!(fixture.store.get(1).map(|object| *object.meta()), expected.map(|(content, _)| content));
+        assert_eq!(fixture.find(1), expected);
+    };
+    check(&|_| {}, Some((1, Standing::Live)));
+    check(&|fixture| fixture.insert(1, 2, DiskAdmission::Always), Some((2, Standing::Live)));
+    check(&|fixture| fixture.insert(1, 2, DiskAdmission::Never), Some((2, Standing::Live)));
+    check(&|fixture| fixture.store.remove(1), None);
+}
+
+#[test]
+fn what_was_replaced_since_its_look_up_does_not_go_to_disk() {
+    let check = |meanwhile: &dyn Fn(&Fixture)| {
+        let fixture = Fixture::new();
+        fixture.insert(1, 1, DiskAdmission::Never);
+        let found = fixture.store.get(1).expect("it is in memory");
+        meanwhile(&fixture);
+        fixture.store.used(1, &found, DiskAdmission::Always);
+        fixture.store.forget_memory();
+        assert_eq!(fixture.find(1), None);
+    };
+    check(&|fixture| fixture.insert(1, 2, DiskAdmission::Never));
+    check(&|fixture| fixture.store.remove(1));
+}
+
+#[test]
+fn what_the_disk_refuses_is_not_said_to_be_there() {
+    let fixture = Fixture::new();
+    let body = Bytes::from(vec![0; crate::disk::MAX_RECORD_BODY + 1]);
+    let scope = Scope::new(&site(), "h", "/1", None, &[]);
+    let object = Arc::new(Object::new(1, body, scope, Seq::ZERO, fixture.store.marks().local()));
+    assert!(!block_on(fixture.store.spill(1, &object)));
+    assert!(!object.is_on_disk() && !fixture.store.on_disk(1));
 }
