@@ -201,7 +201,7 @@ fn how() -> impl Strategy<Value = How> {
 
 /// How many interleavings are run in memory, and on disk.
 const CASES: u64 = 1_500;
-const CASES_ON_DISK: u64 = 300;
+const CASES_ON_DISK: u64 = 250;
 
 /// How many steps one has at most.
 const MAX_STEPS: usize = 80;

@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// Whatever waits goes on to its end; then everyone asks for everything.
+    /// Whatever waits goes on to its end; then everyone asks for everything, and for what is on disk.
     pub(super) async fn end(&mut self) {
         self.maker.origin.hold(false);
         self.settle().await;
@@ -112,6 +112,23 @@ impl World {
         }
         self.apply(Tier::Shield, usize::MAX);
         self.apply(Tier::Edge, usize::MAX);
+        self.ask_for_all().await;
+        if !self.maker.on_disk() {
+            return;
+        }
+        self.purge(oracle::WIDE, false);
+        for tier in [Tier::Edge, Tier::Shield] {
+            self.apply(tier, usize::MAX);
+            self.node(tier).store.forget_memory();
+        }
+        self.ask_for_all().await;
+        self.node(Tier::Edge).store.flush();
+        self.restart(Tier::Edge, End::Killed);
+        self.ask_for_all().await;
+    }
+
+    /// Everyone asks, and waits for the answer.
+    async fn ask_for_all(&mut self) {
         for url in self.urls {
             self.ask(url, How::Plain);
             self.ask(url, How::Range(3, 20));
