@@ -254,7 +254,6 @@ impl Node {
             Content::Files(_) => &self.files,
         }
     }
-
 }
 
 fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {
