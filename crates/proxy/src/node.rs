@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
@@ -63,8 +62,6 @@ pub struct Node {
     pub(crate) max_object: u64,
     /// The largest body that is held in memory as a whole, in bytes.
     pub(crate) max_held: u64,
-    /// Is there a place that slices are spilled to while a body arrives?
-    spills: AtomicBool,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// What of it is broken.
@@ -152,7 +149,6 @@ impl Node {
             max_object: if store.has_disk() { store.max_on_disk() } else { max_held },
             max_held,
             marks: Arc::clone(store.marks()),
-            spills: AtomicBool::new(store.has_disk()),
             store,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
@@ -200,9 +196,9 @@ impl Node {
         self.store.close();
     }
 
-    /// Is there a place that slices are spilled to while a body arrives? Without one, they stay in memory until its end.
-    pub(crate) fn spills(&self) -> bool {
-        self.spills.load(Ordering::Relaxed)
+    /// Are slices spilled to disk while a body arrives, where so much of it goes there? Else they stay in memory until its end.
+    pub(crate) fn spills(&self, disk: DiskAdmission) -> bool {
+        self.store.has_disk() && disk != DiskAdmission::Never
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?

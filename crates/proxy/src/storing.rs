@@ -145,6 +145,11 @@ impl Storing {
         }
     }
 
+    /// What of it goes to disk.
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
+    }
+
     /// When the fetch began.
     pub(crate) const fn begun(&self) -> Moment {
         self.begun
@@ -251,7 +256,7 @@ impl Storing {
         while let Some((index, slice)) = cutter.take(&mut rest) {
             self.store_slice(&storable, nonce, index, slice);
         }
-        self.store_sliced(storable, nonce, bytes.len() as u64);
+        self.store_sliced(storable, nonce, bytes.len() as u64, self.rule.disk);
     }
 
     /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
@@ -284,7 +289,7 @@ impl Storing {
             // The URL's own key does not lead there.
             self.node.traces.leave(self.primary);
         }
-        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
+        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length, self.rule.disk);
         nonce
     }
 
@@ -307,9 +312,9 @@ impl Storing {
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
         let slice = self.unstored_slice(slices, bytes);
-        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
+        let spills = self.node.spills(self.rule.disk);
         let spilled = spills && self.node.store.spill(key, &slice).await;
-        self.keep(key, &slice);
+        self.keep(key, &slice, self.rule.disk);
         let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)
     }
@@ -317,7 +322,7 @@ impl Storing {
     /// Stores one slice of a response in memory.
     pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
         let slice = self.unstored_slice(slices, bytes);
-        self.keep(key, &slice);
+        self.keep(key, &slice, self.rule.disk);
         slice
     }
 
@@ -326,15 +331,30 @@ impl Storing {
         Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
     }
 
+    /// Stores a response whose slices are on disk already. It goes there too, and what leads to it: without them the slices
+    /// would lie there for nothing.
+    pub(crate) fn store_spilled(&self, storable: Storable, nonce: Nonce, length: u64) {
+        let (store, disk) = (&self.node.store, self.rule.disk);
+        let list = storable.primary.0;
+        let queries = Aside::Queries.of(path_key(&self.place.key_input(&self.asked, &self.rule)));
+        for key in [(storable.key.0 != list).then_some(list), (storable.primary != self.primary).then_some(queries)] {
+            if let Some((key, object)) = key.and_then(|key| Some((key, store.get(key)?))) {
+                store.used(key, &object, disk);
+            }
+        }
+        self.store_sliced(storable, nonce, length, DiskAdmission::Always);
+    }
+
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
-    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
+    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64, disk: DiskAdmission) {
         let Storable { head, scope, as_of, key, primary } = storable;
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
-        self.insert(key.0, stored, Bytes::new(), scope, as_of)
+        let object = Arc::new(Object::new(stored, Bytes::new(), scope, as_of, self.begun.local));
+        self.keep(key.0, &object, disk);
     }
 
     /// Drops the parts of a response.
@@ -498,14 +518,14 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
-        self.keep(key, &object);
+        self.keep(key, &object, self.rule.disk);
         object
     }
 
-    fn keep(&self, key: u128, object: &CachedObject) {
+    fn keep(&self, key: u128, object: &CachedObject, disk: DiskAdmission) {
         // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
         if self.node.marks.standing_of(object) != Standing::Hard
-            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, disk)
         {
             debug!(%refused, "a fetched object was not stored");
         }
