@@ -22,6 +22,7 @@ mod lookup;
 mod node;
 mod origin_hop;
 mod pass;
+mod patience;
 mod pieces;
 mod query;
 mod ranges;

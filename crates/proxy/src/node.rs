@@ -26,6 +26,7 @@ use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
+use crate::patience::Patience;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
@@ -62,6 +63,8 @@ pub struct Node {
     pub(crate) max_object: u64,
     /// The largest body that is held in memory as a whole, in bytes.
     pub(crate) max_held: u64,
+    /// With the disk.
+    pub(crate) patience: Patience,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// What of it is broken.
@@ -158,6 +161,7 @@ impl Node {
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
+            patience: Patience::default(),
             failures: Throttle::new(FAILURES_LOGGED),
             faults,
             no_route: "".into(),
@@ -181,6 +185,7 @@ impl Node {
         registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.evicted));
         if let Some(stats) = &disk {
             collect_disk([node, tier], stats, registry);
+            registry.set(names::DISK_GIVEN_UP, &[node, tier], float(self.patience.given_up()));
         }
         registry.set(names::FILL_BYTES, &[node, tier], float(self.budget.used()));
         registry.set(names::FILL_WAITERS, &[node, tier], float(self.fills.counts.waiters()));
@@ -194,6 +199,14 @@ impl Node {
     /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
     pub fn close(&self) {
         self.store.close();
+    }
+
+    /// The object of this key, from memory or from disk: one that the disk does not give in time is as good as absent.
+    pub(crate) async fn find(&self, key: u128) -> Option<CachedObject> {
+        match self.store.get(key) {
+            None if self.store.on_disk(key) => self.patience.wait(self.store.find(key)).await.flatten(),
+            found => found,
+        }
     }
 
     /// Are slices spilled to disk while a body arrives, where so much of it goes there? Else they stay in memory until its end.
@@ -250,7 +263,6 @@ impl Node {
             Content::Files(_) => &self.files,
         }
     }
-
 }
 
 fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {

@@ -32,7 +32,7 @@ impl Node {
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.
     pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64, admission: DiskAdmission) -> Option<Bytes> {
         let key = slice_key(nonce, index);
-        let object = self.store.find(key).await?;
+        let object = self.find(key).await?;
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
         if usable {
             self.store.used(key, &object, admission);

@@ -141,7 +141,7 @@ impl Storing {
     /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
     pub(crate) async fn recall(&mut self) {
         if self.node.store.get(self.primary.0).is_none() {
-            self.recalled = self.node.store.find(self.primary.0).await;
+            self.recalled = self.node.find(self.primary.0).await;
         }
     }
 
@@ -313,7 +313,7 @@ impl Storing {
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
         let slice = self.unstored_slice(slices, bytes);
         let spills = self.node.spills(self.rule.disk);
-        let spilled = spills && self.node.store.spill(key, &slice).await;
+        let spilled = spills && self.node.patience.wait(self.node.store.spill(key, &slice)).await == Some(true);
         self.keep(key, &slice, self.rule.disk);
         let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)

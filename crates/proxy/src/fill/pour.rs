@@ -245,7 +245,7 @@ impl Node {
     /// The bytes of a fill from this place on to the end of their slice, for those who began to read it while it came. What
     /// was purged since is still theirs, as it is for those who kept up.
     async fn spilled(self: Arc<Self>, nonce: Nonce, at: u64) -> Option<Bytes> {
-        let object = self.store.find(slice_key(nonce, slice_of(at))).await?;
+        let object = self.find(slice_key(nonce, slice_of(at))).await?;
         let within = usize::try_from(at % SLICE_BYTES).ok()?;
         let body = object.body();
         (within < body.len()).then(|| body.slice(within..))

@@ -46,9 +46,9 @@ impl NextHop for Arc<Origin> {
     fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let response = (self.respond.lock())(&request);
-        Box::pin(
-            async move { response.map(|response| Answer { response, as_of: way.begun.applied, aged: false, bridged: None }) },
-        )
+        Box::pin(async move {
+            response.map(|response| Answer { response, as_of: way.begun.applied, aged: false, bridged: None })
+        })
     }
 }
 

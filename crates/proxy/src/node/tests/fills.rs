@@ -337,7 +337,12 @@ impl NextHop for Stuck {
             if number == 0 {
                 std::future::pending::<()>().await;
             }
-            Ok(Answer { response: response(200, &[FRESH], "own"), as_of: way.begun.applied, aged: false, bridged: None })
+            Ok(Answer {
+                response: response(200, &[FRESH], "own"),
+                as_of: way.begun.applied,
+                aged: false,
+                bridged: None,
+            })
         })
     }
 }
