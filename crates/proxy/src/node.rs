@@ -224,7 +224,7 @@ impl Node {
     }
 
     /// Begins to follow a purge log that now holds the entries from `oldest` to `head`, and gives the one after which the
-    /// next is to be applied.
+    /// next is to be applied. Blocks while it drops what the log says nothing of.
     pub(crate) fn follow(&self, log: LogId, head: Seq, oldest: Seq) -> Seq {
         let from = match self.marks.follow(log, head, oldest) {
             Followed::From(seq) => seq,
