@@ -25,6 +25,7 @@ mod pass;
 mod patience;
 mod pieces;
 mod query;
+mod random;
 mod ranges;
 mod reasons;
 mod report;

@@ -137,6 +137,15 @@ impl Storing {
         }
     }
 
+    /// Reads the head of a response in slices where only the disk has it: what a 206 brings may be more of the same.
+    pub(crate) async fn recall_head(&mut self, storable: &Storable) {
+        if self.node.store.get(storable.key.0).is_none()
+            && let Some(head) = self.node.find(storable.key.0).await
+        {
+            self.recalled = Some(head);
+        }
+    }
+
     /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
     /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
     pub(crate) async fn recall(&mut self) {
@@ -271,9 +280,10 @@ impl Storing {
     /// already. Gives what its slices are kept under.
     pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
         let mut headers = storable.head.headers();
-        let known = self.node.store.get(storable.key.0);
+        let known = self.node.store.get(storable.key.0).or_else(|| self.recalled.clone());
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
+            && known.key == storable.key
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {
@@ -594,11 +604,12 @@ pub(crate) fn shadow<B>(request: &Request<B>) -> Request<()> {
     shadow
 }
 
-/// One contiguous body, so that a hit is one write.
+/// One contiguous body, so that a hit is one write. It has bytes of its own: a chunk is often a piece of the buffer that it was
+/// read into, which would stay with it and be charged to no one.
 pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
     match chunks {
         [] => Bytes::new(),
-        [one] => one.clone(),
+        [one] => Bytes::copy_from_slice(one),
         many => {
             let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
             many.iter().for_each(|chunk| all.extend_from_slice(chunk));
