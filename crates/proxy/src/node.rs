@@ -1,6 +1,7 @@
 //! A node's cache: what both roles, edge and shield, do with a request once its route is known.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,8 @@ pub struct Node {
     pub(crate) fills: Arc<FillTable>,
     /// Where a URL's own key does not tell that something of it may be here.
     pub(crate) traces: Traces,
+    /// Where they outlive a clean stop.
+    traces_file: Option<PathBuf>,
     /// The fetches that may store something.
     pub(crate) underway: Arc<Underway>,
     /// The slices that are being fetched.
@@ -141,11 +144,15 @@ impl Node {
         let faults = Faults::new();
         let store = config.open(ByteSize::bytes(config.memory.get() - fills), &faults)?;
         let max_held = store.max_in_memory().min(fills);
-        let traces = Traces::new();
-        if !store.is_empty() {
-            // Of what was stored before the restart nobody remembers the traces.
-            traces.leave_all();
-        }
+        let traces_file = config.journal.as_deref().filter(|_| store.has_disk()).map(|journal| journal.join(TRACES));
+        let traces = traces_file.as_deref().and_then(Traces::taken_from).unwrap_or_else(|| {
+            let traces = Traces::new();
+            if !store.is_empty() {
+                // Of what was stored before a crash nobody remembers the traces.
+                traces.leave_all();
+            }
+            traces
+        });
         Ok(Arc::new(Self {
             role,
             sites: SiteTable::default(),
@@ -156,6 +163,7 @@ impl Node {
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
             traces,
+            traces_file,
             underway: Underway::new(),
             slices: SliceTable::new(),
             budget: FillBudget::new(fills),
@@ -199,6 +207,9 @@ impl Node {
     /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
     pub fn close(&self) {
         self.store.close();
+        if let Some(Err(error)) = self.traces_file.as_deref().map(|path| self.traces.save(path)) {
+            tracing::warn!(%error, "the next start knows less of what is stored");
+        }
     }
 
     /// The object of this key, from memory or from disk: one that the disk does not give in time is as good as absent.
@@ -430,6 +441,9 @@ const FAILURES_LOGGED: u64 = 10;
 
 /// Fills under way may hold one part in so many of a node's memory; the rest is the cache's.
 const FILL_SHARE: u64 = 4;
+
+/// The file of the traces, in the journal's folder.
+const TRACES: &str = "traces";
 
 /// The time, as the policy counts it.
 pub(crate) fn now() -> Timestamp {
