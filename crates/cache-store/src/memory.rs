@@ -208,8 +208,8 @@ const MEAN_OBJECT: u64 = 8 << 10;
 /// How many placeholders become heavy: less than the 64 changes after which moka looks at its sketch.
 const HEAVY: u64 = 60;
 
-/// Enough for 32 GiB, and inserted in a quarter of a second.
-const MOST_PLACEHOLDERS: u64 = 1 << 18;
+/// Enough for 40 GiB, and inserted in about a second; from 128 GiB on what moka does by itself would be more.
+const MOST_PLACEHOLDERS: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -183,6 +183,19 @@ impl<M: Meta> Store<M> {
         self.memory.clear();
     }
 
+    /// Drops everything from memory. What is on disk as well is found there.
+    pub fn forget_memory(&self) {
+        self.memory.clear();
+    }
+
+    /// Brings everything that disk was promised to the device: from now on it outlives a crash. Blocks.
+    pub fn flush(&self) {
+        if let Some(disk) = &self.disk {
+            disk.flush();
+            self.marks.flush();
+        }
+    }
+
     /// Frees what hard purges have rejected, and lets the marks go that are then of no use. Takes time in proportion to the
     /// number of objects: for a thread that may block.
     pub fn sweep(&self) {

@@ -64,6 +64,10 @@ pub const MAX_STREAMS: u32 = 256;
 /// How long a node waits for its own purge log to reach the position that a request names.
 pub const AS_OF_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a request, or the fetch of a large body, waits for the disk tier at once; then it goes on without it: what was to
+/// be read is a miss, what was to be written is not stored.
+pub const DISK_WAIT: Duration = Duration::from_secs(2);
+
 /// The longest content of a QUERY that is read to enter the cache key; a longer one goes by the cache.
 pub const MAX_QUERY_CONTENT: ByteSize = ByteSize::kib(64);
 

@@ -12,7 +12,7 @@ use holm_telemetry::{Telemetry, names};
 use holm_transport::client::TlsConfig;
 use holm_upstream::{Fetch, OnFetch, Pool};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::handler::{Handler, HandlerLoader};
 use crate::node::Node;
@@ -100,7 +100,16 @@ impl Follower {
     /// Begins to follow the log, and gives where from.
     async fn begin(&self) -> Seq {
         let oldest = self.read(|control| control.oldest_seq()).await;
-        self.node.follow(self.control.log_id(), self.control.last_seq(), oldest)
+        let (node, log, last) = (Arc::clone(&self.node), self.control.log_id(), self.control.last_seq());
+        match tokio::task::spawn_blocking(move || node.follow(log, last, oldest))
+            .await
+            .map_err(JoinError::try_into_panic)
+        {
+            Ok(from) => from,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The process ends.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     /// Applies the entries that follow `applied`, if there are any, and gives where the node is then.

@@ -79,7 +79,7 @@ impl Node {
     ) -> Found {
         loop {
             if let Some(key) = shelf.lacking.take() {
-                let object = self.store.find(key).await;
+                let object = self.find(key).await;
                 shelf.read.push((key, object));
             }
             let found = self.look_up_on(&shelf, target, request, now);

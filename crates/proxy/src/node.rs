@@ -1,8 +1,8 @@
 //! A node's cache: what both roles, edge and shield, do with a request once its route is known.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use holm_cache_policy::{CacheKey, KeyInput, NoVarySearch};
@@ -27,6 +27,7 @@ use crate::hop::{HopError, NextHop, Way};
 use crate::interim::Listener;
 use crate::internal::{self, Scheme};
 use crate::origin_hop::OriginHop;
+use crate::patience::Patience;
 use crate::report::Report;
 use crate::shield_hop::ShieldHop;
 use crate::site::{Content, Site, SiteRoute, SiteTable};
@@ -50,6 +51,8 @@ pub struct Node {
     pub(crate) fills: Arc<FillTable>,
     /// Where a URL's own key does not tell that something of it may be here.
     pub(crate) traces: Traces,
+    /// Where they outlive a clean stop.
+    traces_file: Option<PathBuf>,
     /// The fetches that may store something.
     pub(crate) underway: Arc<Underway>,
     /// The slices that are being fetched.
@@ -63,8 +66,8 @@ pub struct Node {
     pub(crate) max_object: u64,
     /// The largest body that is held in memory as a whole, in bytes.
     pub(crate) max_held: u64,
-    /// Is there a place that slices are spilled to while a body arrives?
-    spills: AtomicBool,
+    /// With the disk.
+    pub(crate) patience: Patience,
     /// Failures of hops and of handlers are logged, not each of them.
     pub(crate) failures: Throttle,
     /// What of it is broken.
@@ -141,27 +144,32 @@ impl Node {
         let faults = Faults::new();
         let store = config.open(ByteSize::bytes(config.memory.get() - fills), &faults)?;
         let max_held = store.max_in_memory().min(fills);
-        let traces = Traces::new();
-        if !store.is_empty() {
-            // Of what was stored before the restart nobody remembers the traces.
-            traces.leave_all();
-        }
+        let traces_file = config.journal.as_deref().filter(|_| store.has_disk()).map(|journal| journal.join(TRACES));
+        let traces = traces_file.as_deref().and_then(Traces::taken_from).unwrap_or_else(|| {
+            let traces = Traces::new();
+            if !store.is_empty() {
+                // Of what was stored before a crash nobody remembers the traces.
+                traces.leave_all();
+            }
+            traces
+        });
         Ok(Arc::new(Self {
             role,
             sites: SiteTable::default(),
             max_object: if store.has_disk() { store.max_on_disk() } else { max_held },
             max_held,
             marks: Arc::clone(store.marks()),
-            spills: AtomicBool::new(store.has_disk()),
             store,
             applied: watch::Sender::new(Seq::ZERO),
             fills: FillTable::new(),
             traces,
+            traces_file,
             underway: Underway::new(),
             slices: SliceTable::new(),
             budget: FillBudget::new(fills),
             hop,
             files: FileHop::new(control),
+            patience: Patience::default(),
             failures: Throttle::new(FAILURES_LOGGED),
             faults,
             no_route: "".into(),
@@ -185,6 +193,7 @@ impl Node {
         registry.set(names::CACHE_EVICTIONS, &evicted, float(stats.evicted));
         if let Some(stats) = &disk {
             collect_disk([node, tier], stats, registry);
+            registry.set(names::DISK_GIVEN_UP, &[node, tier], float(self.patience.given_up()));
         }
         registry.set(names::FILL_BYTES, &[node, tier], float(self.budget.used()));
         registry.set(names::FILL_WAITERS, &[node, tier], float(self.fills.counts.waiters()));
@@ -198,11 +207,22 @@ impl Node {
     /// Brings what the disk was promised to the device: the next start finds it. The last thing to do. Blocks.
     pub fn close(&self) {
         self.store.close();
+        if let Some(Err(error)) = self.traces_file.as_deref().map(|path| self.traces.save(path)) {
+            tracing::warn!(%error, "the next start knows less of what is stored");
+        }
     }
 
-    /// Is there a place that slices are spilled to while a body arrives? Without one, they stay in memory until its end.
-    pub(crate) fn spills(&self) -> bool {
-        self.spills.load(Ordering::Relaxed)
+    /// The object of this key, from memory or from disk: one that the disk does not give in time is as good as absent.
+    pub(crate) async fn find(&self, key: u128) -> Option<CachedObject> {
+        match self.store.get(key) {
+            None if self.store.on_disk(key) => self.patience.wait(self.store.find(key)).await.flatten(),
+            found => found,
+        }
+    }
+
+    /// Are slices spilled to disk while a body arrives, where so much of it goes there? Else they stay in memory until its end.
+    pub(crate) fn spills(&self, disk: DiskAdmission) -> bool {
+        self.store.has_disk() && disk != DiskAdmission::Never
     }
 
     /// Waits until look-ups see every purge up to `seq`, at most `limit`; were they there in time?
@@ -215,7 +235,7 @@ impl Node {
     }
 
     /// Begins to follow a purge log that now holds the entries from `oldest` to `head`, and gives the one after which the
-    /// next is to be applied.
+    /// next is to be applied. Blocks while it drops what the log says nothing of.
     pub(crate) fn follow(&self, log: LogId, head: Seq, oldest: Seq) -> Seq {
         let from = match self.marks.follow(log, head, oldest) {
             Followed::From(seq) => seq,
@@ -254,7 +274,6 @@ impl Node {
             Content::Files(_) => &self.files,
         }
     }
-
 }
 
 fn collect_disk(labels: [(&'static str, &str); 2], stats: &DiskStats, registry: &Registry) {
@@ -422,6 +441,9 @@ const FAILURES_LOGGED: u64 = 10;
 
 /// Fills under way may hold one part in so many of a node's memory; the rest is the cache's.
 const FILL_SHARE: u64 = 4;
+
+/// The file of the traces, in the journal's folder.
+const TRACES: &str = "traces";
 
 /// The time, as the policy counts it.
 pub(crate) fn now() -> Timestamp {

@@ -1,7 +1,6 @@
 //! Pieces: a body of bytes that are here, but not in one place; and the body of several ranges.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +9,8 @@ use holm_cache_policy::ByteRange;
 use holm_transport::body::{Body, BodyError};
 use http::header::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::random::random_u128;
 
 /// A body that gives these pieces one after the other.
 pub(crate) fn body_of(pieces: impl IntoIterator<Item = Bytes>) -> Body {
@@ -62,7 +63,7 @@ impl Multipart {
     /// The parts of a body of this length that these ranges name, each under the media type of the whole.
     pub(crate) fn new(complete: u64, ranges: &[ByteRange], media_type: Option<&HeaderValue>) -> Self {
         // No body can have been made to hold it.
-        let boundary = format!("{:016x}{:016x}", random(), random());
+        let boundary = format!("{:032x}", random_u128());
         let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
         for range in ranges {
             pieces.push(Piece::Held(part_head(&boundary, *range, complete, media_type)));
@@ -90,11 +91,6 @@ fn part_head(boundary: &str, range: ByteRange, length: u64, media_type: Option<&
     }
     head.extend_from_slice(format!("content-range: bytes {}-{}/{length}\r\n\r\n", range.first, range.last).as_bytes());
     head.into()
-}
-
-/// A number that no one guesses, and that does not come again after a restart either.
-pub(crate) fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 struct PieceBody {

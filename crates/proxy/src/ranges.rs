@@ -52,6 +52,9 @@ impl Node {
         let large = ContentRange::parse(&parts.headers).filter(|_| parts.status == StatusCode::PARTIAL_CONTENT);
         let large = large.and_then(|range| Some((range.bytes, range.complete?)));
         let large = large.filter(|(_, length)| *length > SLICE_BYTES && storing.leads_to_slices(&storable));
+        if large.is_some() {
+            storing.recall_head(&storable).await;
+        }
         if let Some((bytes, length)) = large {
             let (first, end) = covered(bytes, length);
             // What holds no slice is small: it is kept as it is, for whoever asks for it again.

@@ -26,14 +26,13 @@ use crate::stored::Stored;
 impl Node {
     /// How many slices one request to the next hop is for: no more than the store is sure to keep until they are read.
     pub(crate) fn slices_a_fetch(&self, admission: DiskAdmission) -> u64 {
-        let spills = self.store.has_disk() && admission != DiskAdmission::Never;
-        if spills { SLICES_A_FETCH_TO_DISK } else { SLICES_A_FETCH }
+        if self.spills(admission) { SLICES_A_FETCH_TO_DISK } else { SLICES_A_FETCH }
     }
 
     /// A slice that is stored. A soft purge is for the response's head to obey: where that was confirmed, so were its slices.
     pub(crate) async fn stored_slice(&self, nonce: Nonce, index: u64, admission: DiskAdmission) -> Option<Bytes> {
         let key = slice_key(nonce, index);
-        let object = self.store.find(key).await?;
+        let object = self.find(key).await?;
         let usable = matches!(object.meta(), Stored::Slice) && self.marks.standing_of(&object) != Standing::Hard;
         if usable {
             self.store.used(key, &object, admission);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use holm_cache_store::{Marks, Store, StoreAlert, StoreError};
+use holm_cache_store::{DiskAlert, Marks, Store, StoreAlert, StoreError};
 use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
 
@@ -35,7 +35,11 @@ impl StoreConfig {
             return Ok(Store::new(memory, Marks::new()));
         };
         let faults = faults.clone();
-        let alert = Arc::new(move |alert: StoreAlert| faults.report(alert.to_string()));
+        let alert = Arc::new(move |alert: StoreAlert| match alert {
+            // It is whole again, only emptier.
+            StoreAlert::Disk(DiskAlert::Dropped { .. }) => tracing::warn!("{alert}"),
+            StoreAlert::Disk(DiskAlert::Failed { .. }) | StoreAlert::Journal(_) => faults.report(alert.to_string()),
+        });
         Store::open(memory, self.disk.clone(), journal, alert)
     }
 }

@@ -137,12 +137,26 @@ impl Storing {
         }
     }
 
+    /// Reads the head of a response in slices where only the disk has it: what a 206 brings may be more of the same.
+    pub(crate) async fn recall_head(&mut self, storable: &Storable) {
+        if self.node.store.get(storable.key.0).is_none()
+            && let Some(head) = self.node.find(storable.key.0).await
+        {
+            self.recalled = Some(head);
+        }
+    }
+
     /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
     /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
     pub(crate) async fn recall(&mut self) {
         if self.node.store.get(self.primary.0).is_none() {
-            self.recalled = self.node.store.find(self.primary.0).await;
+            self.recalled = self.node.find(self.primary.0).await;
         }
+    }
+
+    /// What of it goes to disk.
+    pub(crate) const fn disk(&self) -> DiskAdmission {
+        self.rule.disk
     }
 
     /// When the fetch began.
@@ -251,7 +265,7 @@ impl Storing {
         while let Some((index, slice)) = cutter.take(&mut rest) {
             self.store_slice(&storable, nonce, index, slice);
         }
-        self.store_sliced(storable, nonce, bytes.len() as u64);
+        self.store_sliced(storable, nonce, bytes.len() as u64, self.rule.disk);
     }
 
     /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
@@ -266,9 +280,10 @@ impl Storing {
     /// already. Gives what its slices are kept under.
     pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
         let mut headers = storable.head.headers();
-        let known = self.node.store.get(storable.key.0);
+        let known = self.node.store.get(storable.key.0).or_else(|| self.recalled.clone());
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
+            && known.key == storable.key
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {
@@ -284,7 +299,7 @@ impl Storing {
             // The URL's own key does not lead there.
             self.node.traces.leave(self.primary);
         }
-        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length);
+        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length, self.rule.disk);
         nonce
     }
 
@@ -307,9 +322,9 @@ impl Storing {
     /// would be if there were room; and whether it is kept where it can be read again.
     pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
         let slice = self.unstored_slice(slices, bytes);
-        let spills = self.node.store.has_disk() && self.rule.disk != DiskAdmission::Never;
-        let spilled = spills && self.node.store.spill(key, &slice).await;
-        self.keep(key, &slice);
+        let spills = self.node.spills(self.rule.disk);
+        let spilled = spills && self.node.patience.wait(self.node.store.spill(key, &slice)).await == Some(true);
+        self.keep(key, &slice, self.rule.disk);
         let kept = if spills { spilled } else { self.node.store.contains(key) };
         (slice, kept)
     }
@@ -317,7 +332,7 @@ impl Storing {
     /// Stores one slice of a response in memory.
     pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
         let slice = self.unstored_slice(slices, bytes);
-        self.keep(key, &slice);
+        self.keep(key, &slice, self.rule.disk);
         slice
     }
 
@@ -326,15 +341,30 @@ impl Storing {
         Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
     }
 
+    /// Stores a response whose slices are on disk already. It goes there too, and what leads to it: without them the slices
+    /// would lie there for nothing.
+    pub(crate) fn store_spilled(&self, storable: Storable, nonce: Nonce, length: u64) {
+        let (store, disk) = (&self.node.store, self.rule.disk);
+        let list = storable.primary.0;
+        let queries = Aside::Queries.of(path_key(&self.place.key_input(&self.asked, &self.rule)));
+        for key in [(storable.key.0 != list).then_some(list), (storable.primary != self.primary).then_some(queries)] {
+            if let Some((key, object)) = key.and_then(|key| Some((key, store.get(key)?))) {
+                store.used(key, &object, disk);
+            }
+        }
+        self.store_sliced(storable, nonce, length, DiskAdmission::Always);
+    }
+
     /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
-    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64) -> CachedObject {
+    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64, disk: DiskAdmission) {
         let Storable { head, scope, as_of, key, primary } = storable;
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
-        self.insert(key.0, stored, Bytes::new(), scope, as_of)
+        let object = Arc::new(Object::new(stored, Bytes::new(), scope, as_of, self.begun.local));
+        self.keep(key.0, &object, disk);
     }
 
     /// Drops the parts of a response.
@@ -498,14 +528,14 @@ impl Storing {
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
-        self.keep(key, &object);
+        self.keep(key, &object, self.rule.disk);
         object
     }
 
-    fn keep(&self, key: u128, object: &CachedObject) {
+    fn keep(&self, key: u128, object: &CachedObject, disk: DiskAdmission) {
         // What was purged meanwhile would be of no use, and may stand in the place of what a newer fill has brought.
         if self.node.marks.standing_of(object) != Standing::Hard
-            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, self.rule.disk)
+            && let Err(refused) = self.node.store.insert(key, Arc::clone(object), &self.guard, disk)
         {
             debug!(%refused, "a fetched object was not stored");
         }
@@ -574,11 +604,12 @@ pub(crate) fn shadow<B>(request: &Request<B>) -> Request<()> {
     shadow
 }
 
-/// One contiguous body, so that a hit is one write.
+/// One contiguous body, so that a hit is one write. It has bytes of its own: a chunk is often a piece of the buffer that it was
+/// read into, which would stay with it and be charged to no one.
 pub(crate) fn join(chunks: &[Bytes]) -> Bytes {
     match chunks {
         [] => Bytes::new(),
-        [one] => one.clone(),
+        [one] => Bytes::copy_from_slice(one),
         many => {
             let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
             many.iter().for_each(|chunk| all.extend_from_slice(chunk));

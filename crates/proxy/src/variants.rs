@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::pieces::random;
+use crate::random::random_u64;
 
 /// What the responses of a URL vary by, and which of them are stored. Immutable but for the latter.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ struct Written {
 
 impl Spec {
     fn new(fields: VarySpec) -> Self {
-        Self { fields, nonce: random() }
+        Self { fields, nonce: random_u64() }
     }
 
     fn key(&self, primary: CacheKey, values: &VaryValues) -> CacheKey {

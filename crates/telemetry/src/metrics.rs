@@ -60,6 +60,7 @@ metrics! {
     DISK_WRITTEN Counter "holm_disk_written_bytes_total" "Bytes written to the disk tier, by node and tier.";
     DISK_REINSERTED Counter "holm_disk_reinserted_total" "Objects that were written again when their place was reclaimed, because they had been read, by node and tier.";
     DISK_REFUSED Counter "holm_disk_refused_total" "Objects that were not written because the disk tier could not keep up, by node and tier.";
+    DISK_GIVEN_UP Counter "holm_disk_given_up_total" "Waits for the disk tier that were given up after 2 s, by node and tier.";
     DISK_READ_ERRORS Counter "holm_disk_read_errors_total" "Reads from the disk tier that failed or found damage, each of them a miss, by node and tier.";
     FILLS Counter "holm_fills_total" "Fetches that others may share, by node, tier and how they ended (stored, resumed, refreshed, released, too-large, abandoned, broken, failed).";
     FILL_WAITERS Gauge "holm_fill_waiters" "Requests that wait for the head of a fetch which another one began, by node and tier.";

@@ -1,3 +1,5 @@
+//! What the memory tier keeps.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

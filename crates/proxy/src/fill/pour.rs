@@ -57,7 +57,7 @@ impl Pour {
     pub(super) fn new(fetch: Fetch, storable: Storable, writer: FillWriter, length: Option<u64>) -> Self {
         let declared = || storable.head.fields.get(&CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         let length = length.or_else(declared);
-        let keeping = if fetch.node.spills() { Keeping::Spilling } else { Keeping::Whole };
+        let keeping = if fetch.node.spills(fetch.storing.disk()) { Keeping::Spilling } else { Keeping::Whole };
         Self { fetch, storable, writer, length, keeping, nonce: Nonce::new(), sealed: 0, resumes: 0 }
     }
 
@@ -118,7 +118,7 @@ impl Pour {
         let mut pushed = self.writer.push(data.clone()).await;
         if pushed == Err(PushError::NoBudget) {
             // With a disk it may be otherwise the next time: what fills hold is spilled, and then free.
-            let lasting = (!self.fetch.node.spills()).then_some(NoStoreReason::TooLarge);
+            let lasting = (!self.fetch.node.spills(self.fetch.storing.disk())).then_some(NoStoreReason::TooLarge);
             self.give_up_storing(lasting);
             pushed = self.writer.push(data).await;
         }
@@ -212,7 +212,10 @@ impl Pour {
             }
         }
         storing.forget_parts(&self.storable);
-        storing.store_sliced(self.storable.clone(), self.nonce, length);
+        match self.keeping {
+            Keeping::Spilling => storing.store_spilled(self.storable.clone(), self.nonce, length),
+            _ => storing.store_sliced(self.storable.clone(), self.nonce, length, storing.disk()),
+        }
     }
 
     /// Asks for the rest, if there is one that is sure to be of the same representation.
@@ -242,7 +245,7 @@ impl Node {
     /// The bytes of a fill from this place on to the end of their slice, for those who began to read it while it came. What
     /// was purged since is still theirs, as it is for those who kept up.
     async fn spilled(self: Arc<Self>, nonce: Nonce, at: u64) -> Option<Bytes> {
-        let object = self.store.find(slice_key(nonce, slice_of(at))).await?;
+        let object = self.find(slice_key(nonce, slice_of(at))).await?;
         let within = usize::try_from(at % SLICE_BYTES).ok()?;
         let body = object.body();
         (within < body.len()).then(|| body.slice(within..))

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use holm_model::disk::DiskPlace;
+use holm_model::limits::MIN_DISK;
 use holm_model::manifest::{EndpointUrl, KeyRule, Manifest, OriginSpec};
 use holm_model::purge::{PurgeMode, Selector};
 use holm_model::release::Release;
@@ -44,9 +46,9 @@ impl NextHop for Arc<Origin> {
     fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let response = (self.respond.lock())(&request);
-        Box::pin(
-            async move { response.map(|response| Answer { response, as_of: way.begun.applied, aged: false, bridged: None }) },
-        )
+        Box::pin(async move {
+            response.map(|response| Answer { response, as_of: way.begun.applied, aged: false, bridged: None })
+        })
     }
 }
 
@@ -55,7 +57,9 @@ struct Fixture {
     origin: Arc<Origin>,
     site: Arc<Site>,
     seq: AtomicUsize,
-    _dir: tempfile::TempDir,
+    store: StoreConfig,
+    control: Arc<Control>,
+    dir: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -67,12 +71,37 @@ impl Fixture {
         memory: ByteSize,
         respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
     ) -> Self {
+        Self::stored(memory, false, respond)
+    }
+
+    /// With a disk tier, or without.
+    fn stored(
+        memory: ByteSize,
+        disk: bool,
+        respond: impl Fn(&Request<Body>) -> Result<Response<Body>, HopError> + Send + Sync + 'static,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let control = Control::open(dir.path(), Telemetry::new()).expect("a store");
         let origin = Arc::new(Origin { respond: Mutex::new(Box::new(respond)), asked: AtomicUsize::new(0) });
-        let store = StoreConfig::memory_only(memory);
-        let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("memory alone");
-        Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), _dir: dir }
+        let mut store = StoreConfig::memory_only(memory);
+        if disk {
+            store.disk = vec![DiskPlace { path: dir.path().join("disk"), offset: 0, size: MIN_DISK }];
+            store.journal = Some(dir.path().join("journal"));
+        }
+        let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("a store");
+        Self { node, origin, site: Arc::new(site()), seq: AtomicUsize::new(0), store, control, dir }
+    }
+
+    /// The same after a clean stop and a new start.
+    async fn restart(self) -> Self {
+        let Self { node, origin, site, seq, store, control, dir } = self;
+        while Arc::strong_count(&node) > 1 {
+            tokio::task::yield_now().await;
+        }
+        node.close();
+        drop(node);
+        let node = Node::new(Role::Edge, &store, Arc::new(Arc::clone(&origin)), &control).expect("a store");
+        Self { node, origin, site, seq, store, control, dir }
     }
 
     fn now_respond(

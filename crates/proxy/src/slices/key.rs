@@ -1,8 +1,8 @@
 //! Slices' places: how a large body is cut, and the keys that its slices are stored under.
 
-use std::hash::{BuildHasher, RandomState};
-
 use holm_cache_policy::ByteRange;
+
+use crate::random::random_u128;
 
 /// The length of a slice, in bytes; the last one of a body may be shorter. Longer bodies than this are kept in slices.
 pub(crate) const SLICE_BYTES: u64 = 1 << 20;
@@ -14,8 +14,7 @@ pub(crate) struct Nonce(pub(crate) u128);
 impl Nonce {
     /// One that no slice bears yet.
     pub(crate) fn new() -> Self {
-        let half = || u128::from(RandomState::new().hash_one(()));
-        Self(half() << 64 | half())
+        Self(random_u128())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use holm_cache_policy::{ByteRange, CacheKey, Outcome, RequestDirectives, StaleReason, Verdict};
+use holm_cache_store::Object;
 use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
@@ -83,11 +84,13 @@ impl Node {
 
     /// Drops the head of a representation that the origin has no longer.
     pub(super) fn forget_sliced(&self, sliced: &StoredSliced) {
-        let known = self.store.get(sliced.key.0);
-        if let Some(Stored::Sliced(known)) = known.as_deref().map(holm_cache_store::Object::meta)
-            && known.nonce == sliced.nonce
-        {
-            self.store.remove(sliced.key.0);
+        let key = sliced.key.0;
+        match self.store.get(key).as_deref().map(Object::meta) {
+            Some(Stored::Sliced(known)) if known.nonce == sliced.nonce => self.store.remove(key),
+            // Something newer is there.
+            Some(_) => {}
+            // Memory has lost it: what the disk has is hardly newer.
+            None => self.store.remove(key),
         }
     }
 

@@ -76,10 +76,10 @@ fn until_broken(bytes: Bytes, until: usize) -> Body {
 }
 
 /// An origin that answers in these steps, and what it was asked for: the range, and the tag that was to be the same.
-fn scripted(memory: ByteSize, steps: &[Step]) -> (Fixture, Arc<Mutex<Vec<String>>>) {
+fn scripted((memory, disk): (ByteSize, bool), steps: &[Step]) -> (Fixture, Arc<Mutex<Vec<String>>>) {
     let (asked, steps) = (Arc::new(Mutex::new(Vec::new())), Mutex::new(steps.to_vec()));
     let noted = Arc::clone(&asked);
-    let fixture = Fixture::sized(memory, move |request| {
+    let fixture = Fixture::stored(memory, disk, move |request| {
         let field = |name| request.headers().get(name).map_or("", |value: &HeaderValue| value.to_str().unwrap());
         noted.lock().push(format!("{} {}", field("range"), field("if-range")).trim().to_owned());
         let mut steps = steps.lock();
@@ -101,11 +101,10 @@ async fn read(reply: Reply) -> (Bytes, bool) {
 
 /// A client gets so many bytes of a body, and its clean end if they are all; the origin is asked so.
 async fn check(steps: &[Step], got: usize, ended: FillOutcome, expected: &[&str]) {
-    for (memory, spills) in [(32, false), (64, false), (64, true)] {
-        let (fixture, asked) = scripted(ByteSize::mib(memory), steps);
-        fixture.node.spills.store(spills, Ordering::SeqCst);
+    for (memory, disk) in [(32, false), (64, false), (64, true)] {
+        let (fixture, asked) = scripted((ByteSize::mib(memory), disk), steps);
         let Step::Whole { length, .. } = steps[0] else { unreachable!("the first is the whole") };
-        let told = format!("{steps:?} {memory} {spills}");
+        let told = format!("{steps:?} {memory} {disk}");
         // Those who come after it has broken off ask anew.
         let clients = if got == length { 10 } else { 1 };
         let replies = futures_util::future::join_all((0..clients).map(|_| fixture.reply(get("/", &[])))).await;
@@ -184,10 +183,9 @@ async fn what_breaks_off_is_an_error_at_that_byte_else() {
 #[tokio::test]
 async fn a_broken_large_body_leaves_what_is_whole_of_it() {
     const LENGTH: usize = 3 * MIB + 10;
-    let check = async |tag: &'static str, spills: bool, expected: &[&str]| {
+    let check = async |tag: &'static str, disk: bool, expected: &[&str]| {
         let broken = Step::Whole { length: LENGTH, tag, until: 2 * MIB + 5 };
-        let (fixture, asked) = scripted(ByteSize::mib(64), &[broken, Step::Unreachable, Step::Unreachable]);
-        fixture.node.spills.store(spills, Ordering::SeqCst);
+        let (fixture, asked) = scripted((ByteSize::mib(64), disk), &[broken, Step::Unreachable, Step::Unreachable]);
         let (bytes, clean) = read(fixture.reply(get("/", &[])).await).await;
         assert_eq!((bytes.len(), clean), (2 * MIB + 5, false), "{tag}");
         asked.lock().clear();
@@ -200,12 +198,33 @@ async fn a_broken_large_body_leaves_what_is_whole_of_it() {
         });
         let (bytes, clean) = read(fixture.reply(get("/", &[])).await).await;
         assert!(clean && bytes == content(LENGTH), "{tag}: {} bytes", bytes.len());
-        assert_eq!(*asked.lock(), expected, "{tag} {spills}");
+        assert_eq!(*asked.lock(), expected, "{tag} {disk}");
     };
-    for spills in [false, true] {
-        check(STRONG, spills, &["bytes=2097152-3145737"]).await;
-        check("W/\"1\"", spills, &[""]).await;
+    for disk in [false, true] {
+        check(STRONG, disk, &["bytes=2097152-3145737"]).await;
+        check("W/\"1\"", disk, &[""]).await;
     }
+}
+
+#[tokio::test]
+async fn a_large_body_is_on_disk_with_what_leads_to_it() {
+    const LENGTH: usize = 2 * MIB + 10;
+    let check = async |path: &str, fields: &'static [(&'static str, &'static str)]| {
+        let respond = move |_: &Request<Body>| {
+            let fields: Vec<_> = [FRESH].iter().chain(fields).copied().collect();
+            Ok(response(200, &fields, content(LENGTH)))
+        };
+        let fixture = Fixture::stored(ByteSize::mib(64), true, respond);
+        let asked_once = read(fixture.reply(get(path, &[])).await).await;
+        assert!(asked_once.1 && asked_once.0 == content(LENGTH), "{path}");
+        let fixture = fixture.restart().await;
+        let (bytes, clean) = read(fixture.reply(get(path, &[])).await).await;
+        assert!(clean && bytes == content(LENGTH), "{path}");
+        assert_eq!(fixture.asked(), 1, "{path} {fields:?}");
+    };
+    check("/a", &[]).await;
+    check("/a", &[("vary", "x-plan")]).await;
+    check("/a?b=1", &[("no-vary-search", "params=(\"b\")")]).await;
 }
 
 /// Reads the frames that are there.
@@ -224,8 +243,7 @@ async fn the_slowest_reader_holds_neither_the_fill_nor_its_memory() {
     const LENGTH: usize = 20 * MIB;
     const CHUNK: usize = 100_000;
     let (mut sender, first) = streaming(&[FRESH]);
-    let origin = Fixture::sized(ByteSize::mib(256), move |_| Ok(first.lock().take().expect("one fetch only")));
-    origin.node.spills.store(true, Ordering::SeqCst);
+    let origin = Fixture::stored(ByteSize::mib(256), true, move |_| Ok(first.lock().take().expect("one fetch only")));
     let mut fast = origin.reply(get("/", &[])).await.response.into_body();
     let mut slow = origin.reply(get("/", &[])).await.response.into_body();
     let (mut at_fast, mut at_slow) = (Vec::new(), Vec::new());
@@ -260,8 +278,7 @@ async fn the_slowest_reader_holds_neither_the_fill_nor_its_memory() {
 #[tokio::test]
 async fn what_was_spilled_and_is_gone_is_an_error_for_those_who_need_it() {
     let (mut sender, first) = streaming(&[FRESH]);
-    let origin = Fixture::sized(ByteSize::mib(256), move |_| Ok(first.lock().take().expect("one fetch only")));
-    origin.node.spills.store(true, Ordering::SeqCst);
+    let origin = Fixture::stored(ByteSize::mib(256), true, move |_| Ok(first.lock().take().expect("one fetch only")));
     let mut fast = origin.reply(get("/", &[])).await.response.into_body();
     let slow = origin.reply(get("/", &[])).await;
     let (content, mut at_fast) = (content(12 * MIB), Vec::new());
@@ -283,7 +300,7 @@ async fn what_was_spilled_and_is_gone_is_an_error_for_those_who_need_it() {
 #[tokio::test]
 async fn what_was_stored_since_the_look_up_is_not_fetched_again() {
     for length in [1000, 2 * MIB + 1] {
-        let (fixture, asked) = scripted(ByteSize::mib(64), &[whole(length, length)]);
+        let (fixture, asked) = scripted((ByteSize::mib(64), false), &[whole(length, length)]);
         let request = get("/", &[]);
         let (authority, interims) = (Authority::parse("shop.example").expect("a host"), Interims::nowhere());
         let listener = Listener::new(&interims);
@@ -320,7 +337,12 @@ impl NextHop for Stuck {
             if number == 0 {
                 std::future::pending::<()>().await;
             }
-            Ok(Answer { response: response(200, &[FRESH], "own"), as_of: way.begun.applied, aged: false, bridged: None })
+            Ok(Answer {
+                response: response(200, &[FRESH], "own"),
+                as_of: way.begun.applied,
+                aged: false,
+                bridged: None,
+            })
         })
     }
 }
