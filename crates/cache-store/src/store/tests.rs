@@ -1,3 +1,5 @@
+//! The store as a whole: memory and disk hold the same, under the same purges.
+
 use std::pin::pin;
 use std::task::Waker;
 

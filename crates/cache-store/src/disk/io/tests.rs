@@ -1,3 +1,5 @@
+//! Block I/O through both engines: what is written is read, and what fails says so.
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
