@@ -151,7 +151,11 @@ fn swept_across_crashes() {
             assert_eq!(read(disk, 200).map(|found| found.stamp), Some(stamp(70, 3)));
         };
         check(&disk);
-        if crash { disk.crash() } else { drop(disk) }
+        if crash {
+            disk.crash()
+        } else {
+            drop(disk)
+        }
         let disk = rig.open();
         check(&disk);
         // A lower one changes nothing, and asks nothing.
