@@ -32,8 +32,8 @@ pub(super) struct Inner {
     bytes: u64,
     /// Who waits for room.
     waiting: Vec<Waker>,
-    /// Somebody has asked for the next segment, and it is not begun.
-    advancing: bool,
+    /// Somebody has asked for that of the oldest segment to be dropped, and it is not yet.
+    dropping_oldest: bool,
     /// Takes nothing any more.
     closed: bool,
 }
@@ -62,8 +62,8 @@ pub(super) enum Item {
 pub(super) enum Command {
     /// Bring everything before it to the device; tells where the log ends.
     Flush(SyncSender<Position>),
-    /// Begin the next segment, so that the oldest is reclaimed.
-    Advance,
+    /// Drop what is in the oldest segment.
+    DropOldest,
     /// Forget everything before it, for ever.
     Clear(SyncSender<Position>),
     /// Remember that all was held against this.
@@ -141,11 +141,11 @@ impl Queue {
         }
     }
 
-    /// See [`Command::Advance`]; once at a time.
-    pub(super) fn advance(&self) {
+    /// See [`Command::DropOldest`]; one at a time.
+    pub(super) fn drop_oldest(&self) {
         let mut inner = self.lock();
-        if !inner.closed && !std::mem::replace(&mut inner.advancing, true) {
-            inner.items.push_back(Item::Command(Command::Advance));
+        if !inner.closed && !std::mem::replace(&mut inner.dropping_oldest, true) {
+            inner.items.push_back(Item::Command(Command::DropOldest));
             self.came.notify_one();
         }
     }
@@ -267,9 +267,9 @@ impl Inner {
         latest
     }
 
-    /// The next segment was begun.
-    pub(super) fn advanced(&mut self) {
-        self.advancing = false;
+    /// The oldest segment is empty.
+    pub(super) fn dropped_oldest(&mut self) {
+        self.dropping_oldest = false;
     }
 
     /// What was charged for a record is free again.

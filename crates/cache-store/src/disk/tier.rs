@@ -201,7 +201,7 @@ impl Tier {
             if !self.index_full.swap(true, Ordering::Relaxed) {
                 (self.alert)(DiskAlert::IndexFull { memory: ByteSize::bytes(self.index.memory()) });
             }
-            home.queue.advance();
+            home.queue.drop_oldest();
         }
         has
     }

@@ -191,6 +191,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Drops all that is in the oldest segment. Where there is only one it is ended, so that it can be.
+    fn drop_oldest(&mut self) -> Result<(), Failure> {
+        let open = self.open.map_or(0, |open| open.id.number);
+        let oldest = (0..)
+            .zip(self.place.slots.read().iter().copied())
+            .filter(|(_, held)| ![0, open].contains(&held.id.number))
+            .min_by_key(|(_, held)| held.id.number);
+        let Some((slot, held)) = oldest else { return self.next_segment(None) };
+        let reclaim = self.reclaim(slot, None);
+        // It is gone for recovery first: see `next_segment`.
+        self.state.first = self.state.first.max(held.id.number + 1);
+        self.store_state()?;
+        self.forget(slot, reclaim);
+        self.place.set_slot(slot, Slot::default());
+        Ok(())
+    }
+
     /// Ends the segment with its footer.
     fn seal(&mut self) -> Result<(), Failure> {
         self.write_out()?;
@@ -213,9 +230,9 @@ impl Writer {
                 self.place.file.sync().map_err(syncing)?;
                 let _ = answer.send(self.end());
             }
-            Command::Advance => {
-                self.next_segment(Some(&Head::tombstone(0, 0)))?;
-                self.place.queue.lock().advanced();
+            Command::DropOldest => {
+                self.drop_oldest()?;
+                self.place.queue.lock().dropped_oldest();
             }
             Command::Clear(answer) => {
                 self.clear()?;

@@ -48,6 +48,11 @@ fn an_index_that_is_full_drops_the_oldest_early() {
     assert!(stats.refused > 0 && stats.reclaimed > 0, "{stats:?}");
     let is_taken = |n| disk.flush() && disk.offer(record(n, 1, 100, ZERO)) && read(&disk, n).is_some();
     assert!((20_000..20_010).any(is_taken), "it goes on");
+    let found = |disk: &Disk| (0..20_010).filter(|n| read(disk, *n).is_some()).collect::<Vec<_>>();
+    assert!(disk.flush());
+    let before = found(&disk);
+    disk.crash();
+    assert_eq!(found(&rig.open()), before, "what was dropped stays so");
     assert!(matches!(rig.alerts()[..], [DiskAlert::IndexFull { .. }]));
 }
 
