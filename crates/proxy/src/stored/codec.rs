@@ -148,7 +148,7 @@ mod tests {
         let vary = VarySpec::of(&headers)
             .map(|spec| Selected::of(&spec, &VaryValues::of(&spec, &request, &Languages::Normalised)).into());
         let fields = Fields::of(&headers);
-        Stored::Response(StoredResponse { status: StatusCode::OK, fields, meta, vary }.into())
+        Stored::Response(StoredResponse { status: StatusCode::OK, fields, meta, vary })
     }
 
     fn samples() -> Vec<Stored> {
