@@ -57,11 +57,11 @@ pub struct Record {
     pub key: u128,
     /// What it was held against. When read, what is known of it by now.
     pub stamp: Stamp,
-    /// What a sweep judges it by; at most [`MAX_RECORD_SCOPE`] bytes.
+    /// What a sweep judges it by; at most 64 KiB.
     pub scope: Bytes,
-    /// At most [`MAX_RECORD_META`] bytes.
+    /// At most 1 MiB.
     pub meta: Bytes,
-    /// At most [`MAX_RECORD_BODY`] bytes.
+    /// At most 1 MiB and 64 KiB.
     pub body: Bytes,
 }
 
@@ -72,11 +72,17 @@ pub struct DiskConfig {
     pub places: Vec<DiskPlace>,
     /// Called, from a thread of the tier's own or of whoever opens it, when something befalls a place.
     pub alert: Arc<dyn Fn(DiskAlert) + Send + Sync>,
+    /// Is this key in use elsewhere, so that it is not read from here? What is so is kept like what is read.
+    pub in_use: Arc<dyn Fn(u128) -> bool + Send + Sync>,
     /// Bytes of a segment of places that are new: what is written, and reclaimed, as one. At most 16 MiB, at most an
     /// eighth of the place.
     pub segment: ByteSize,
     /// Bytes of accepted records that wait to be written, for each place. They are in memory.
     pub queue: ByteSize,
+    /// Bytes of records that are being read at once, at most, over all places. More are a miss.
+    pub reads: ByteSize,
+    /// Bytes of memory that the index may take, but for what is found at the start. Where it is full the oldest goes.
+    pub index: ByteSize,
     /// How long a record waits at most for others to be written with it.
     pub delay: Duration,
     /// So many reads in a row that fail take a place out.
@@ -96,6 +102,11 @@ pub enum DiskAlert {
         kind: ErrorKind,
         /// The system's words.
         error: String,
+    },
+    /// The index takes all the memory that it may: what is new is written as fast as older things go. Told once.
+    IndexFull {
+        /// What it takes.
+        memory: ByteSize,
     },
     /// At the start some or all of what it held had to be dropped.
     Dropped {
@@ -190,8 +201,11 @@ impl DiskConfig {
         Self {
             places,
             alert,
+            in_use: Arc::new(|_| false),
             segment: ByteSize::mib(16),
             queue: QUEUE,
+            reads: READS,
+            index: ByteSize::bytes(u64::MAX),
             delay: Duration::from_millis(100),
             read_errors: 16,
         }
@@ -201,7 +215,7 @@ impl DiskConfig {
     #[must_use]
     pub fn memory(&self) -> ByteSize {
         let each = self.queue.get() + writer::MEMORY;
-        ByteSize::bytes(each.saturating_mul(self.places.len() as u64))
+        ByteSize::bytes(each.saturating_mul(self.places.len() as u64).saturating_add(self.reads.get()))
     }
 }
 
@@ -221,10 +235,15 @@ impl Disk {
         self.tier.contains(key)
     }
 
-    /// Reads what is stored under this key. `None`: nothing is. The outcome may still be `None`, where it turns out to be
+    /// Reads what is stored under this key. `None`: nothing is, or too much is being read already. The outcome may still be `None`, where it turns out to be
     /// damaged or gone. It counts as used, so that it is kept when its segment is reclaimed.
     pub fn read(&self, key: u128) -> Option<Reading> {
         Reading::begin(&self.tier, key)
+    }
+
+    /// Would a record of this key be accepted now, if it is small? Where not, it counts as refused.
+    pub fn takes(&self, key: u128) -> bool {
+        self.tier.takes(key)
     }
 
     /// Stores a record, in place of the key's former one, if that can be done without waiting. If so it can be read at
@@ -278,6 +297,11 @@ impl Drop for Disk {
 
 #[cfg(test)]
 impl Disk {
+    /// All places fail when they are written to next.
+    pub(crate) fn fail_writes(&self) {
+        self.tier.places.iter().for_each(|place| place.file.faults().fail_writes(Some(libc::EIO)));
+    }
+
     /// Ends as if killed: what is accepted and not yet written is lost.
     fn crash(self) {
         self.tier.places.iter().for_each(|place| place.queue.crash());
@@ -298,13 +322,15 @@ impl fmt::Debug for DiskConfig {
 }
 
 /// The most bytes of a record's scope.
-pub const MAX_RECORD_SCOPE: usize = 64 << 10;
+const MAX_RECORD_SCOPE: usize = 64 << 10;
 /// The most bytes of a record's metadata.
-pub const MAX_RECORD_META: usize = 1 << 20;
+const MAX_RECORD_META: usize = 1 << 20;
 /// The most bytes of a record's body: a slice, and some.
-pub const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
+const MAX_RECORD_BODY: usize = (1 << 20) + (64 << 10);
 /// What waits to be written to a place, at most. About a tenth of a second of a fast device, a second of a slow one.
 const QUEUE: ByteSize = ByteSize::mib(32);
+/// What is being read, at most: more than a device that keeps up has to do at once.
+const READS: ByteSize = ByteSize::mib(64);
 const SMALLEST_PLACE: ByteSize = ByteSize::mib(1);
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! The store of cached objects: a memory tier, a disk tier and the purge marks. Knows no HTTP: an object's metadata is opaque.
+//!
+//! `unsafe` is for the disk's I/O alone (`disk/io`): io_uring, buffers that the kernel fills, locks of a device's ranges.
 
 mod disk;
 mod marks;
@@ -9,12 +11,11 @@ mod stamp;
 mod store;
 
 pub use self::disk::{
-    Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, MAX_RECORD_BODY, MAX_RECORD_META, MAX_RECORD_SCOPE,
-    PlaceStats, Reading, Record, SweepEntry, Writing,
+    Disk, DiskAlert, DiskConfig, DiskError, DiskStats, Dropped, PlaceStats, Reading, Record, SweepEntry, Writing,
 };
 pub use self::marks::{
-    AT_ONCE, Changed, DISK_SWEEP_MARKS, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, Moment, OnAlert,
-    Opened, Standing, SweepFloor, SweepNeed,
+    AT_ONCE, Changed, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, Moment, OnAlert, Opened, Standing,
+    SweepFloor, SweepNeed,
 };
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::{Meta, Object, allocated};

@@ -26,7 +26,9 @@ pub use self::journal::{JournalAlert, JournalError, OnAlert};
 use self::local::Change;
 pub use self::local::{Changed, Local};
 use self::purges::Purge;
-pub use self::sweep::{DISK_SWEEP_MARKS, FillGuard, SweepFloor, SweepNeed};
+#[cfg(test)]
+pub(crate) use self::sweep::DISK_SWEEP_MARKS;
+pub use self::sweep::{FillGuard, SweepFloor, SweepNeed};
 use crate::object::Object;
 use crate::scope::Scope;
 
@@ -113,6 +115,25 @@ impl Marks {
     /// Nothing is on disk but what is stored from now on: a restart may believe the journal.
     pub fn vouch(&self) {
         self.change(|inner| inner.scalars.vouched = true);
+    }
+
+    /// What is on disk is not to be believed after a restart. Returns whether the next start is sure to know. Blocks.
+    pub(crate) fn disavow(&self) -> bool {
+        if self.inner.read().scalars.vouched {
+            self.change(|inner| inner.scalars.vouched = false);
+        }
+        self.flush()
+    }
+
+    /// As if the journal could be neither written nor erased.
+    #[cfg(test)]
+    pub(crate) fn go_astray(&self) {
+        self.journal.iter().for_each(Journal::go_astray);
+    }
+
+    /// Would a restart believe a journal that does not have everything? Then nothing is to be on disk that outlives us.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_astray)
     }
 
     /// Has the journal what the marks know on the device when this returns? It is written behind within 100 ms otherwise.
@@ -235,23 +256,15 @@ impl Marks {
         if inner.remembers(as_of, local) { inner.standing(scope, as_of, local) } else { Standing::Hard }
     }
 
-    /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it.
+    /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it. One that
+    /// was in nobody's store while a sweep dropped marks that it was not held against counts as purged.
     pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
-        self.judge(object, |_| true)
-    }
-
-    /// The same of one that was just read from disk: see [`Marks::standing_on_disk`].
-    pub fn standing_of_read<M>(&self, object: &Object<M>) -> Standing {
-        let (as_of, local) = object.checked();
-        self.judge(object, |inner| inner.remembers(as_of, local))
-    }
-
-    fn judge<M>(&self, object: &Object<M>, known: impl FnOnce(&Inner) -> bool) -> Standing {
         let (checked, local) = object.checked();
         if checked.get() < self.applied.load(Ordering::Acquire) || local.0 < self.local.load(Ordering::Acquire) {
             let inner = self.inner.read();
             let checked_now = (inner.scalars.applied, Local(inner.local.count()));
-            let standing = if known(&inner) { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
+            let known = inner.remembers(checked, local);
+            let standing = if known { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
             match standing {
                 Standing::Hard => return Standing::Hard,
                 Standing::Soft { since } => object.mark_checked(checked_now, Some(since)),

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use crate::marks::{FillGuard, Marks, Standing};
 use crate::object::{Meta, Object};
 
-/// Objects in memory, by 128-bit keys that are hashes already.
+/// Objects in memory, by 128-bit keys that are hashes already. Clones are of the same objects.
 pub struct Memory<M: Meta> {
     objects: Tier<M>,
     evicted: Arc<AtomicU64>,
@@ -45,6 +45,12 @@ pub struct MemoryStats {
     pub evicted: u64,
 }
 
+impl<M: Meta> Clone for Memory<M> {
+    fn clone(&self) -> Self {
+        Self { objects: self.objects.clone(), evicted: Arc::clone(&self.evicted), capacity: self.capacity }
+    }
+}
+
 impl<M: Meta> Memory<M> {
     /// An empty tier of this many bytes.
     #[must_use]
@@ -57,6 +63,11 @@ impl<M: Meta> Memory<M> {
     #[must_use]
     pub fn max_object(&self) -> u64 {
         self.capacity.get() / 8
+    }
+
+    /// Is it larger than that?
+    pub(crate) fn is_too_large(&self, object: &Object<M>) -> bool {
+        u64::from(object.weight()) > self.max_object()
     }
 
     /// The object of this key.
@@ -74,16 +85,17 @@ impl<M: Meta> Memory<M> {
     /// # Errors
     /// The object may not be, or can't be, stored; the former one then stays.
     pub fn insert(&self, key: u128, object: Arc<Object<M>>, guard: &FillGuard) -> Result<(), Refused> {
-        if u64::from(object.weight()) > self.max_object() {
+        if self.is_too_large(&object) {
             return Err(Refused::TooLarge);
         }
         let as_of = object.as_of();
         guard.admit(as_of, || self.objects.insert(key, Some(object))).ok_or(Refused::BelowFloor)
     }
 
-    /// Takes in an object that another tier has, unless it does not fit.
+    /// Takes in an object that another tier has, unless it does not fit or there is one of its key already. Not at the same
+    /// time as another change of the key.
     pub(crate) fn promote(&self, key: u128, object: &Arc<Object<M>>) {
-        if u64::from(object.weight()) <= self.max_object() {
+        if !self.is_too_large(object) && !self.contains(key) {
             self.objects.insert(key, Some(Arc::clone(object)));
         }
     }
@@ -196,8 +208,8 @@ const MEAN_OBJECT: u64 = 8 << 10;
 /// How many placeholders become heavy: less than the 64 changes after which moka looks at its sketch.
 const HEAVY: u64 = 60;
 
-/// Enough for 32 GiB, and inserted in a quarter of a second.
-const MOST_PLACEHOLDERS: u64 = 1 << 18;
+/// Enough for 40 GiB, and inserted in about a second; from 128 GiB on what moka does by itself would be more.
+const MOST_PLACEHOLDERS: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests;

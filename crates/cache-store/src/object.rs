@@ -51,6 +51,10 @@ enum Body {
     AsItCame(Box<Bytes>),
 }
 
+/// The right to write an object to disk, given back where that comes to nothing.
+#[derive(Debug)]
+pub(crate) struct Claim<'a, M>(Option<&'a Object<M>>);
+
 /// An object as the owner of the bytes of its body.
 struct BodyOf<M>(Arc<Object<M>>);
 
@@ -80,9 +84,8 @@ impl<M> Object<M> {
         stamp: Stamp,
         soft: Option<Timestamp>,
     ) -> Self {
-        let object = Self::new(meta, body, scope, as_of, stamp.local);
+        let object = Self { on_disk: AtomicBool::new(true), ..Self::new(meta, body, scope, as_of, stamp.local) };
         object.mark_checked((stamp.seq, stamp.local), soft);
-        object.claim_for_disk();
         object
     }
 
@@ -121,20 +124,9 @@ impl<M> Object<M> {
     /// The purges that it is good for as it stands, stale or not: those that it was held against, unless a soft one of them
     /// has made it stale, which whoever stores it again must learn of.
     pub fn good_for(&self) -> Seq {
-        match self.soft_since() {
-            None => self.checked().0,
-            Some(_) => self.as_of,
-        }
-    }
-
-    /// Is the caller the first that wants to write it to disk? Costs one load where it is not.
-    pub fn claim_for_disk(&self) -> bool {
-        !self.on_disk.load(Ordering::Relaxed) && !self.on_disk.swap(true, Ordering::Relaxed)
-    }
-
-    /// Gives the claim back: it did not go to disk after all.
-    pub fn unclaim_for_disk(&self) {
-        self.on_disk.store(false, Ordering::Relaxed);
+        // What it was held against comes first: a purge that counts in it has left its trace by then.
+        let (checked, _) = self.checked();
+        if self.soft_since().is_some() { self.as_of } else { checked }
     }
 
     /// Has it gone to disk, or is it about to?
@@ -148,8 +140,9 @@ impl<M> Object<M> {
         Stamp { seq, local }
     }
 
+    /// The same. Whoever looks whether a soft purge has made it stale does so after this.
     pub(crate) fn checked(&self) -> (Seq, Local) {
-        (Seq::new(self.checked.load(Ordering::Relaxed)), Local(self.checked_local.load(Ordering::Relaxed)))
+        (Seq::new(self.checked.load(Ordering::Acquire)), Local(self.checked_local.load(Ordering::Acquire)))
     }
 
     pub(crate) fn soft_since(&self) -> Option<Timestamp> {
@@ -167,6 +160,27 @@ impl<M> Object<M> {
         }
         self.checked.fetch_max(seq.get(), Ordering::Release);
         self.checked_local.fetch_max(local.0, Ordering::Release);
+    }
+}
+
+impl<'a, M> Claim<'a, M> {
+    /// `None`: somebody else has it. Costs one load then.
+    pub(crate) fn of(object: &'a Object<M>) -> Option<Self> {
+        let first = !object.is_on_disk() && !object.on_disk.swap(true, Ordering::Relaxed);
+        first.then_some(Self(Some(object)))
+    }
+
+    /// It has gone to disk.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<M> Drop for Claim<'_, M> {
+    fn drop(&mut self) {
+        if let Some(object) = self.0 {
+            object.on_disk.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -290,7 +304,7 @@ mod tests {
 
     #[test]
     fn small_bodies_are_kept_to_the_byte() {
-        let scope = || crate::Scope::new(&"s".parse().unwrap(), "h", "/", None, &[]);
+        let scope = || Scope::new(&"s".parse().unwrap(), "h", "/", None, &[]);
         let larger = Bytes::from(vec![7; 4096]);
         let object = Arc::new(Object::new((), larger.slice(10..20), scope(), Seq::ZERO, Local(0)));
         assert_eq!((object.body(), object.body_len()), (larger.slice(10..20), 10));

@@ -7,18 +7,23 @@ mod find;
 mod ghost;
 mod open;
 mod record;
+mod turns;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use holm_model::manifest::DiskAdmission;
 use holm_model::units::ByteSize;
 
 use self::ghost::Ghost;
 pub use self::open::{StoreAlert, StoreError};
+use self::turns::Turns;
 use crate::disk::{Disk, DiskStats, SweepEntry};
 use crate::marks::{FillGuard, Marks, SweepNeed};
 use crate::memory::{Memory, MemoryStats, Refused};
-use crate::object::{Meta, Object};
+use crate::object::{Claim, Meta, Object};
 use crate::scope::Scope;
 use crate::stamp::Stamp;
 
@@ -27,6 +32,7 @@ pub struct Store<M: Meta> {
     memory: Memory<M>,
     disk: Option<Arc<Disk>>,
     ghost: Ghost,
+    turns: Turns<M>,
     marks: Arc<Marks>,
     /// Bytes that the disk tier may take.
     capacity: ByteSize,
@@ -45,7 +51,8 @@ impl<M: Meta> Store<M> {
     /// An empty store in memory alone.
     #[must_use]
     pub fn new(memory: ByteSize, marks: Arc<Marks>) -> Self {
-        Self { memory: Memory::new(memory), disk: None, ghost: Ghost::new(0), marks, capacity: ByteSize::bytes(0) }
+        let (memory, capacity) = (Memory::new(memory), ByteSize::bytes(0));
+        Self { memory, disk: None, ghost: Ghost::new(0), turns: Turns::new(), marks, capacity }
     }
 
     /// The purges that its objects are held against.
@@ -90,10 +97,11 @@ impl<M: Meta> Store<M> {
         self.memory.contains(key) || self.on_disk(key)
     }
 
-    /// Stores an object that the fetch of `guard` brought, in place of the key's former one.
+    /// Stores an object that the fetch of `guard` brought, in place of the key's former one. One that memory has no room for
+    /// is stored where the disk takes it.
     ///
     /// # Errors
-    /// The object may not be, or can't be, stored in memory; the former one then stays.
+    /// The object may not be, or can't be, stored. One that is too large leaves nothing under the key.
     pub fn insert(
         &self,
         key: u128,
@@ -101,18 +109,30 @@ impl<M: Meta> Store<M> {
         guard: &FillGuard,
         admission: DiskAdmission,
     ) -> Result<(), Refused> {
-        let known = self.on_disk(key);
-        let written = (known || self.is_admitted(key, admission)) && self.offer(key, &object);
+        let mut turn = self.turns.take(key);
+        let (known, too_large) = (self.on_disk(key), self.memory.is_too_large(&object));
+        let admitted = admission != DiskAdmission::Never && (known || too_large || self.is_admitted(key, admission));
+        let written = admitted && self.offer(key, &object);
         if known && !written {
             // The former one must not come back once this one has left memory.
             self.remove_from_disk(key);
+        }
+        turn.overtake();
+        if too_large {
+            self.memory.remove(key);
+            return if written { Ok(()) } else { Err(Refused::TooLarge) };
         }
         self.memory.insert(key, object, guard)
     }
 
     /// An object was of use: one that is asked for again is written to disk.
     pub fn used(&self, key: u128, object: &Arc<Object<M>>, admission: DiskAdmission) {
-        if self.disk.is_some() && admission != DiskAdmission::Never && !object.is_on_disk() {
+        if self.disk.is_none() || admission == DiskAdmission::Never || object.is_on_disk() {
+            return;
+        }
+        let _turn = self.turns.take(key);
+        // One that was dropped or replaced since it was looked up must not come back.
+        if self.memory.get(key).is_some_and(|held| Arc::ptr_eq(&held, object)) {
             self.offer(key, object);
         }
     }
@@ -120,21 +140,34 @@ impl<M: Meta> Store<M> {
     /// Stores an object on disk, waiting for room: `true` where it can be read from there now.
     pub async fn spill(&self, key: u128, object: &Arc<Object<M>>) -> bool {
         let Some(disk) = &self.disk else { return false };
+        let Some(claim) = Claim::of(object) else { return disk.contains(key) };
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
-        if !object.claim_for_disk() || !disk.write(record).await {
-            return object.is_on_disk();
+        let mut writing = disk.write(record);
+        let write = |cx: &mut Context<'_>| {
+            let mut turn = self.turns.take(key);
+            let written = Pin::new(&mut writing).poll(cx);
+            if written == Poll::Ready(true) {
+                turn.overtake();
+            }
+            written
+        };
+        if !poll_fn(write).await {
+            return false;
         }
         // A sweep that began meanwhile may not have seen it.
-        let admitted = self.marks.admits(stamp.seq, stamp.local);
-        if !admitted {
+        if self.marks.is_astray() || !self.marks.admits(stamp.seq, stamp.local) {
             disk.remove(key);
+            return false;
         }
-        admitted
+        claim.keep();
+        true
     }
 
     /// Drops the object of this key.
     pub fn remove(&self, key: u128) {
+        let mut turn = self.turns.take(key);
+        turn.overtake();
         self.memory.remove(key);
         if self.on_disk(key) {
             self.remove_from_disk(key);
@@ -146,7 +179,21 @@ impl<M: Meta> Store<M> {
         if let Some(disk) = &self.disk {
             disk.clear();
         }
+        self.turns.overtake_all();
         self.memory.clear();
+    }
+
+    /// Drops everything from memory. What is on disk as well is found there.
+    pub fn forget_memory(&self) {
+        self.memory.clear();
+    }
+
+    /// Brings everything that disk was promised to the device: from now on it outlives a crash. Blocks.
+    pub fn flush(&self) {
+        if let Some(disk) = &self.disk {
+            disk.flush();
+            self.marks.flush();
+        }
     }
 
     /// Frees what hard purges have rejected, and lets the marks go that are then of no use. Takes time in proportion to the
@@ -160,8 +207,9 @@ impl<M: Meta> Store<M> {
                 self.memory.free_rejected(&self.marks);
                 let stamp = Stamp { seq: floor.seq, local: floor.local };
                 let swept = self.disk.as_ref().is_none_or(|disk| disk.sweep(stamp, &mut |entry| self.keeps(entry)));
-                // Where a place failed in the middle, what it holds may come back: the marks stay until it is reclaimed.
-                if swept {
+                // What a place holds that has failed may be back at the next start, which is told to drop it. Else, as where
+                // one fails in the middle, the marks stay.
+                if swept || self.disk.as_ref().is_some_and(|disk| disk.has_lost()) && self.marks.disavow() {
                     self.marks.end_sweep(floor);
                 }
             }
@@ -176,8 +224,9 @@ impl<M: Meta> Store<M> {
     /// Brings everything that disk was promised to the device, so that the next start finds it. Blocks.
     pub fn close(&self) {
         if let Some(disk) = &self.disk {
-            disk.close();
+            // A disk that says it was left in order is believed: the purges that concern what is on it come first.
             self.marks.flush();
+            disk.close();
         }
     }
 
@@ -197,19 +246,21 @@ impl<M: Meta> Store<M> {
 
     /// Has the object written to disk, if there is room in the queue.
     fn offer(&self, key: u128, object: &Arc<Object<M>>) -> bool {
-        let Some(disk) = &self.disk else { return false };
-        if !object.claim_for_disk() {
-            return true;
-        }
+        let takes = |disk: &&Arc<Disk>| !self.marks.is_astray() && disk.takes(key);
+        let Some(disk) = self.disk.as_ref().filter(takes) else { return false };
+        let Some(claim) = Claim::of(object) else { return true };
+        let Some(record) = object.to_record(key) else { return false };
+        let stamp = record.stamp;
         // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.
-        let accepted = object.to_record(key).is_some_and(|record| {
-            let stamp = record.stamp;
-            self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false)
-        });
-        if !accepted {
-            object.unclaim_for_disk();
+        let accepted = self.marks.admit(stamp.seq, stamp.local, || disk.offer(record)).unwrap_or(false);
+        // The disk is cleared after the journal has gone astray: what it took before that goes then, and after that now.
+        let stays = accepted && !self.marks.is_astray();
+        if stays {
+            claim.keep();
+        } else if accepted {
+            disk.remove(key);
         }
-        accepted
+        stays
     }
 
     fn remove_from_disk(&self, key: u128) {

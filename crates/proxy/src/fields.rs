@@ -1,14 +1,18 @@
 //! Fields: a stored response's header fields as one run of bytes. It is also the form in which they go to disk.
 //!
 //! The number of fields, then for each its name and its value. A well-known name is one byte; 0 is followed by the length
-//! of a name and the name. The length of a value precedes it. Numbers are LEB128.
+//! of a name and the name. The length of a value precedes it. A well-known field is one byte. Numbers are LEB128.
+
+mod known;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use self::known::{NAMES, WHOLE, WHOLE_FROM};
 
 /// Header fields, compact: to be looked at as a map.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +26,11 @@ impl Fields {
         let mut run = Vec::with_capacity(text_len(map) + 3 * map.len() + 2);
         put_number(&mut run, map.len());
         for (name, value) in map {
+            let whole = WHOLE.iter().position(|known| known.0 == *name && known.1 == *value);
+            if let Some(code) = whole.and_then(|place| u8::try_from(place).ok()?.checked_add(WHOLE_FROM)) {
+                run.push(code);
+                continue;
+            }
             match CODES.get(name) {
                 Some(code) => run.push(*code),
                 None => {
@@ -42,8 +51,11 @@ impl Fields {
         let mut entries = fields.entries();
         let mut count = 0;
         for (name, value) in entries.by_ref() {
-            let value = HeaderValue::from_bytes(&fields.run[value]);
-            if name.to_name().is_none() || value.is_err() {
+            let valid = match value {
+                Value::Known(_) => true,
+                Value::Text(value) => HeaderValue::from_bytes(&fields.run[value]).is_ok(),
+            };
+            if name.to_name().is_none() || !valid {
                 return None;
             }
             count += 1;
@@ -62,7 +74,10 @@ impl Fields {
         let room = self.count().unwrap_or_default().min(MAX_FIELDS) + ANSWERS_OWN;
         let (mut map, run) = (HeaderMap::with_capacity(room), Bytes::copy_from_slice(&self.run));
         for (name, value) in self.entries() {
-            let value = HeaderValue::from_maybe_shared(run.slice(value));
+            let value = match value {
+                Value::Known(value) => Ok(value.clone()),
+                Value::Text(value) => HeaderValue::from_maybe_shared(run.slice(value)),
+            };
             // Neither fails: all was valid when it was written or read.
             if let (Some(name), Ok(value)) = (name.to_name(), value) {
                 map.append(name, value);
@@ -74,7 +89,10 @@ impl Fields {
     /// The first value of a field.
     pub(crate) fn get(&self, wanted: &HeaderName) -> Option<HeaderValue> {
         let (_, value) = self.entries().find(|(name, _)| name.is(wanted))?;
-        HeaderValue::from_bytes(&self.run[value]).ok()
+        match value {
+            Value::Known(value) => Some(value.clone()),
+            Value::Text(value) => HeaderValue::from_bytes(&self.run[value]).ok(),
+        }
     }
 
     fn count(&self) -> Option<usize> {
@@ -90,14 +108,14 @@ impl Fields {
     }
 }
 
-/// Each field's name, and where in the run its value is. Ends before what is no field.
+/// Each field's name and value. Ends before what is no field.
 struct Entries<'a> {
     rest: &'a [u8],
     run_len: usize,
 }
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = (Name<'a>, Range<usize>);
+    type Item = (Name<'a>, Value);
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut rest = self.rest;
@@ -106,13 +124,18 @@ impl<'a> Iterator for Entries<'a> {
                 let length = take_number(&mut rest)?;
                 Name::Spelled(rest.split_off(..length)?)
             }
-            code => Name::Known(KNOWN.get(usize::from(*code) - 1)?),
+            code if *code < WHOLE_FROM => Name::Known(NAMES.get(usize::from(*code) - 1)?),
+            code => {
+                let (name, value) = WHOLE.get(usize::from(*code - WHOLE_FROM))?;
+                self.rest = rest;
+                return Some((Name::Known(name), Value::Known(value)));
+            }
         };
         let length = take_number(&mut rest)?;
         let begin = self.run_len - rest.len();
         rest.split_off(..length)?;
         self.rest = rest;
-        Some((name, begin..begin + length))
+        Some((name, Value::Text(begin..begin + length)))
     }
 }
 
@@ -120,6 +143,12 @@ impl<'a> Iterator for Entries<'a> {
 enum Name<'a> {
     Known(&'static HeaderName),
     Spelled(&'a [u8]),
+}
+
+/// A value as it stands in a run.
+enum Value {
+    Known(&'static HeaderValue),
+    Text(Range<usize>),
 }
 
 impl Name<'_> {
@@ -174,96 +203,7 @@ const ANSWERS_OWN: usize = 3;
 const SPELLED: u8 = 0;
 
 /// The codes of the well-known names.
-static CODES: LazyLock<HashMap<HeaderName, u8>> = LazyLock::new(|| KNOWN.iter().cloned().zip(1..).collect());
-
-/// Well-known names: the first has code 1. These are on disks: new ones come last, none goes, and there are 255 at most.
-static KNOWN: [HeaderName; 85] = [
-    header::ACCEPT_RANGES,
-    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-    header::ACCESS_CONTROL_ALLOW_HEADERS,
-    header::ACCESS_CONTROL_ALLOW_METHODS,
-    header::ACCESS_CONTROL_ALLOW_ORIGIN,
-    header::ACCESS_CONTROL_EXPOSE_HEADERS,
-    header::ACCESS_CONTROL_MAX_AGE,
-    header::AGE,
-    header::ALLOW,
-    header::ALT_SVC,
-    header::CACHE_CONTROL,
-    header::CACHE_STATUS,
-    header::CDN_CACHE_CONTROL,
-    header::CONTENT_DISPOSITION,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LANGUAGE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_LOCATION,
-    header::CONTENT_RANGE,
-    header::CONTENT_SECURITY_POLICY,
-    header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
-    header::CONTENT_TYPE,
-    header::DATE,
-    header::ETAG,
-    header::EXPIRES,
-    header::LAST_MODIFIED,
-    header::LINK,
-    header::LOCATION,
-    header::PRAGMA,
-    header::REFERRER_POLICY,
-    header::REFRESH,
-    header::RETRY_AFTER,
-    header::SERVER,
-    header::SET_COOKIE,
-    header::STRICT_TRANSPORT_SECURITY,
-    header::TRAILER,
-    header::VARY,
-    header::VIA,
-    header::WARNING,
-    header::X_CONTENT_TYPE_OPTIONS,
-    header::X_DNS_PREFETCH_CONTROL,
-    header::X_FRAME_OPTIONS,
-    header::X_XSS_PROTECTION,
-    HeaderName::from_static("accept-ch"),
-    HeaderName::from_static("cache-groups"),
-    HeaderName::from_static("cache-tag"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("critical-ch"),
-    HeaderName::from_static("cross-origin-embedder-policy"),
-    HeaderName::from_static("cross-origin-opener-policy"),
-    HeaderName::from_static("cross-origin-resource-policy"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("edge-control"),
-    HeaderName::from_static("expect-ct"),
-    HeaderName::from_static("nel"),
-    HeaderName::from_static("no-vary-search"),
-    HeaderName::from_static("origin-agent-cluster"),
-    HeaderName::from_static("permissions-policy"),
-    HeaderName::from_static("priority"),
-    HeaderName::from_static("proxy-status"),
-    HeaderName::from_static("report-to"),
-    HeaderName::from_static("reporting-endpoints"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("server-timing"),
-    HeaderName::from_static("sourcemap"),
-    HeaderName::from_static("speculation-rules"),
-    HeaderName::from_static("surrogate-control"),
-    HeaderName::from_static("surrogate-key"),
-    HeaderName::from_static("timing-allow-origin"),
-    HeaderName::from_static("x-amz-id-2"),
-    HeaderName::from_static("x-amz-request-id"),
-    HeaderName::from_static("x-amz-version-id"),
-    HeaderName::from_static("x-cache"),
-    HeaderName::from_static("x-cache-hits"),
-    HeaderName::from_static("x-cache-status"),
-    HeaderName::from_static("x-download-options"),
-    HeaderName::from_static("x-goog-hash"),
-    HeaderName::from_static("x-goog-storage-class"),
-    HeaderName::from_static("x-permitted-cross-domain-policies"),
-    HeaderName::from_static("x-powered-by"),
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("x-robots-tag"),
-    HeaderName::from_static("x-runtime"),
-    HeaderName::from_static("x-served-by"),
-    HeaderName::from_static("x-timer"),
-];
+static CODES: LazyLock<HashMap<HeaderName, u8>> = LazyLock::new(|| NAMES.iter().cloned().zip(1..).collect());
 
 #[cfg(test)]
 mod tests {
@@ -286,7 +226,7 @@ mod tests {
             for name in map.keys() {
                 assert_eq!(written.get(name).as_ref(), map.get(name), "{name}");
             }
-            assert_eq!(written.get(&header::UPGRADE), None);
+            assert_eq!(written.get(&http::header::UPGRADE), None);
             for length in 0..written.as_bytes().len() {
                 assert_eq!(Fields::decode(&written.as_bytes()[..length]), None, "{fields:?} cut at {length}");
             }
@@ -302,9 +242,13 @@ mod tests {
     /// They are on disks.
     #[test]
     fn well_known_names_keep_their_codes() {
-        let run = Fields::of(&map(&[("accept-ranges", "bytes"), ("x-timer", "1"), ("x-own", "2")]));
-        assert_eq!(run.as_bytes(), b"\x03\x01\x05bytes\x55\x011\x00\x05x-own\x012");
-        assert_eq!(CODES.len(), KNOWN.len(), "each once");
+        let fields = [("accept-ranges", "none"), ("x-timer", "1"), ("x-own", "2"), ("accept-ranges", "bytes")];
+        let run = Fields::of(&map(&fields));
+        assert_eq!(run.as_bytes(), b"\x04\x01\x04none\x80\x55\x011\x00\x05x-own\x012");
+        let last = Fields::of(&map(&[("x-xss-protection", "1; mode=block")]));
+        assert_eq!(last.as_bytes(), b"\x01\xb7");
+        assert_eq!(CODES.len(), NAMES.len(), "each once");
+        assert!(NAMES.len() < usize::from(WHOLE_FROM) && WHOLE.len() <= usize::from(u8::MAX - WHOLE_FROM) + 1);
     }
 
     #[test]
@@ -315,7 +259,8 @@ mod tests {
             b"\x00\x00",
             b"\x01\x01\x05byte",
             b"\x01\x01\x01\n",
-            b"\x01\xff\x01a",
+            b"\x01\x7f\x01a",
+            b"\x01\xff",
             b"\x01\x00\x01A\x01a",
             b"\x01\x00\x00\x01a",
             b"\x02\x01\x01a",

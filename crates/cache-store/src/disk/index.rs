@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::UNIT;
 
-/// By the first 64 bits of keys. Two keys may share them: whoever reads compares the whole key.
+/// By tags of 64 bits. Two keys may share one: whoever reads compares the whole key.
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Box<[Mutex<HashTable<Entry>>]>,
@@ -38,11 +38,18 @@ struct Entry {
     packed: u64,
 }
 
-/// The part of a key that the index knows it by.
+/// What the index knows a key by: all of its bits enter, for keys that belong together may differ in a few of either half.
+/// The tag of a tag is itself.
+#[expect(clippy::cast_possible_truncation, reason = "halves of the key")]
 pub(super) fn tag(key: u128) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "half of the key")]
-    let tag = key as u64;
-    tag
+    key as u64 ^ mix((key >> 64) as u64)
+}
+
+/// The finaliser of SplitMix64, which leaves 0 as it is.
+pub(super) fn mix(mut x: u64) -> u64 {
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
 }
 
 impl Index {
@@ -162,6 +169,11 @@ impl Index {
         (live.objects.load(Ordering::Relaxed), live.bytes.load(Ordering::Relaxed))
     }
 
+    /// Objects of all places.
+    pub(super) fn len(&self) -> u64 {
+        self.live.iter().map(|live| live.objects.load(Ordering::Relaxed)).sum()
+    }
+
     /// Bytes of memory that the tables take.
     pub(super) fn memory(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().allocation_size() as u64).sum()
@@ -205,3 +217,5 @@ impl Location {
 pub(super) const PLACES: u64 = 1 << 6;
 const USED: u64 = 1 << 6;
 const SHARDS: usize = 64;
+/// Bytes of an entry and its part of the table, right after that has grown.
+pub(super) const MOST_BYTES: u64 = 39;

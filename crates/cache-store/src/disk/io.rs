@@ -85,12 +85,6 @@ impl BlockFile {
         }))
     }
 
-    /// Bytes in it.
-    #[cfg(test)]
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
     /// How its reads are done: for statistics.
     pub(crate) fn engine(&self) -> Engine {
         match self.reads {

@@ -37,6 +37,8 @@ pub(super) struct Place {
     out: AtomicBool,
     /// Whatever it still holds will not be found again, though it may work again some day.
     settled: AtomicBool,
+    /// It was taken out, and nobody can see to that.
+    lost: AtomicBool,
     /// Reads that failed since the last that did not.
     failed_reads: AtomicU32,
 }
@@ -123,6 +125,7 @@ impl Place {
             failure: Mutex::default(),
             out: AtomicBool::new(false),
             settled: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             failed_reads: AtomicU32::new(0),
         }
     }
@@ -169,6 +172,16 @@ impl Place {
         }
         self.gate.open();
         self.queue.abandon();
+    }
+
+    /// It was taken out, and what it holds may come back at the next start.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// See [`Place::is_lost`].
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
     }
 
     /// What it still holds will not be found again.

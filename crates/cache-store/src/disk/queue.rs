@@ -32,6 +32,8 @@ pub(super) struct Inner {
     bytes: u64,
     /// Who waits for room.
     waiting: Vec<Waker>,
+    /// Somebody has asked for the next segment, and it is not begun.
+    advancing: bool,
     /// Takes nothing any more.
     closed: bool,
 }
@@ -60,6 +62,8 @@ pub(super) enum Item {
 pub(super) enum Command {
     /// Bring everything before it to the device; tells where the log ends.
     Flush(SyncSender<Position>),
+    /// Begin the next segment, so that the oldest is reclaimed.
+    Advance,
     /// Forget everything before it, for ever.
     Clear(SyncSender<Position>),
     /// Remember that all was held against this.
@@ -89,6 +93,12 @@ impl Queue {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
+    }
+
+    /// Does it take records, small ones at least?
+    pub(super) fn has_room(&self) -> bool {
+        let inner = self.lock();
+        !inner.closed && inner.bytes < self.limit
     }
 
     /// Accepts a record, if there is room. Whoever is to be woken for room is noted.
@@ -127,6 +137,15 @@ impl Queue {
         let mut inner = self.lock();
         if !inner.closed {
             inner.items.push_back(Item::Command(command));
+            self.came.notify_one();
+        }
+    }
+
+    /// See [`Command::Advance`]; once at a time.
+    pub(super) fn advance(&self) {
+        let mut inner = self.lock();
+        if !inner.closed && !std::mem::replace(&mut inner.advancing, true) {
+            inner.items.push_back(Item::Command(Command::Advance));
             self.came.notify_one();
         }
     }
@@ -204,6 +223,11 @@ impl Queue {
         self.lock().pending.values().for_each(|pending| each(&pending.record));
     }
 
+    /// How many records are not written yet, those of which there is a newer one aside.
+    pub(super) fn pending_len(&self) -> usize {
+        self.lock().pending.len()
+    }
+
     /// How many tags of records that are not written yet are like this.
     pub(super) fn count_pending(&self, like: impl Fn(u64) -> bool) -> usize {
         self.lock().pending.keys().filter(|tag| like(**tag)).count()
@@ -243,6 +267,11 @@ impl Inner {
         latest
     }
 
+    /// The next segment was begun.
+    pub(super) fn advanced(&mut self) {
+        self.advancing = false;
+    }
+
     /// What was charged for a record is free again.
     pub(super) fn release(&mut self, units: u16) {
         self.bytes = self.bytes.saturating_sub(charge(units));
@@ -252,9 +281,7 @@ impl Inner {
         let items = std::mem::take(&mut self.items);
         for item in items {
             match item {
-                Item::Put(pending) => {
-                    self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units())
-                }
+                Item::Put(pending) => self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units()),
                 Item::Tombstone { .. } => {}
                 command @ Item::Command(_) => self.items.push_back(command),
             }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ enum State {
     OnDisk {
         read: ReadAt,
         wanted: Wanted,
+        _charge: Charge,
     },
 }
 
@@ -43,6 +45,32 @@ struct Wanted {
     tries: u32,
 }
 
+/// What is being read is counted, by its size, until this is dropped.
+#[derive(Debug)]
+struct Charge {
+    tier: Arc<Tier>,
+    bytes: u64,
+}
+
+impl Charge {
+    /// `None`: too much is being read already.
+    fn take(tier: &Arc<Tier>, bytes: u64) -> Option<Self> {
+        let before = tier.reading.fetch_add(bytes, Ordering::Relaxed);
+        let charge = Self { tier: Arc::clone(tier), bytes };
+        let taken = before == 0 || before + bytes <= tier.reads;
+        if !taken {
+            tier.shed.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.then_some(charge)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.tier.reading.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Reading {
     pub(super) fn begin(tier: &Arc<Tier>, key: u128) -> Option<Self> {
         State::begin(tier, key, TRIES).map(Self)
@@ -54,9 +82,11 @@ impl State {
         Some(match tier.find(key)? {
             Lookup::Pending(record) => Self::Here(Some(Record::clone(&record))),
             Lookup::Stored(place, at, id) => {
+                let charge = Charge::take(tier, u64::from(at.units) * UNIT as u64)?;
                 let from = place.shape.unit_at(at.slot, at.unit);
                 let read = place.file.read(from, usize::from(at.units) * UNIT);
-                Self::OnDisk { read, wanted: Wanted { tier: Arc::clone(tier), place, key, at, id, tries } }
+                let wanted = Wanted { tier: Arc::clone(tier), place, key, at, id, tries };
+                Self::OnDisk { read, wanted, _charge: charge }
             }
         })
     }
@@ -69,7 +99,7 @@ impl Future for Reading {
         loop {
             match &mut self.0 {
                 State::Here(record) => return Poll::Ready(record.take()),
-                State::OnDisk { read, wanted } => {
+                State::OnDisk { read, wanted, .. } => {
                     let Poll::Ready(outcome) = Pin::new(read).poll(cx) else { return Poll::Pending };
                     self.0 = wanted.judge(outcome);
                 }
@@ -92,7 +122,7 @@ impl Wanted {
     fn miss(&self) -> State {
         if self.tier.remove_at(&self.place, self.key, self.at, self.id) {
             // It is never going to be better.
-            self.place.counts.damaged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.place.counts.damaged.fetch_add(1, Ordering::Relaxed);
             return State::Here(None);
         }
         // Its segment has been reclaimed meanwhile; it may have been moved on.

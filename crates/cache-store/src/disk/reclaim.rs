@@ -41,8 +41,7 @@ impl Writer {
         for entry in entries.iter().flat_map(Entries::iter).filter(|_| stage != Stage::Preparing) {
             let at = location(&self.place, slot, &entry);
             let cost = cost(&entry);
-            if cost <= budget
-                && self.is_wanted(&entry, at)
+            if cost <= budget && self.is_wanted(&entry, at)
                 && let Some(mut record) = read(&self.place, at, id)
             {
                 record.stamp = self.judged(record.stamp, stage, id, entry.unit);
@@ -99,8 +98,9 @@ impl Writer {
 
     /// Was it used, and is it at home here? What is not would be looked for elsewhere while it is pending.
     fn is_wanted(&self, entry: &Entry<'_>, at: Location) -> bool {
+        let is_used = |used| used || (self.tier.in_use)(entry.key);
         let at_home = || self.tier.home(entry.key).is_some_and(|home| home.number == self.place.number);
-        entry.kind == Kind::Stored && self.tier.index.used_at(tag(entry.key), at) == Some(true) && at_home()
+        entry.kind == Kind::Stored && self.tier.index.used_at(tag(entry.key), at).is_some_and(is_used) && at_home()
     }
 
     /// What a record of the segment has been held against.

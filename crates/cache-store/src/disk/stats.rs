@@ -27,6 +27,8 @@ pub struct DiskStats {
     pub reclaimed: u64,
     /// Records that were not accepted.
     pub refused: u64,
+    /// Look-ups that were not read because too much was being read.
+    pub shed: u64,
     /// Reads that the device failed.
     pub read_errors: u64,
     /// Records that were read and turned out to be damaged, or could not be read, and were dropped.
@@ -75,8 +77,7 @@ impl Tier {
     }
 
     fn stats(&self) -> DiskStats {
-        let sum =
-            |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
+        let sum = |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
         let places: Vec<_> = self.places.iter().map(|place| self.place_stats(place)).collect();
         let healthy = || places.iter().filter(|place| place.healthy);
         let pending: usize = self.places.iter().map(|place| self.pending_objects(place)).sum();
@@ -89,6 +90,7 @@ impl Tier {
             reinserted: sum(|place| &place.counts.reinserted),
             reclaimed: sum(|place| &place.counts.reclaimed),
             refused: self.refused.load(Ordering::Relaxed),
+            shed: self.shed.load(Ordering::Relaxed),
             read_errors: sum(|place| &place.counts.read_errors),
             damaged: sum(|place| &place.counts.damaged),
             index_bytes: self.index.memory(),

@@ -32,6 +32,12 @@ impl Disk {
         }
         done
     }
+
+    /// Has a place failed in such a way that what it holds may come back at the next start, though sweeps and removals have
+    /// not reached it? Whoever opens it then clears it first.
+    pub fn has_lost(&self) -> bool {
+        self.tier.places.iter().any(|place| place.is_lost())
+    }
 }
 
 struct Sweep<'a> {

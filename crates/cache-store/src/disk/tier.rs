@@ -8,9 +8,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::task::Waker;
 use std::time::Duration;
 
+use holm_model::units::ByteSize;
+
 use super::footer::Entries;
 use super::format::{Position, SegmentId};
-use super::index::{Index, Location, tag};
+use super::index::{Index, Location, MOST_BYTES, mix, tag};
 use super::io::ALIGN;
 use super::place::Place;
 use super::queue::{Command, NoRoom, Pending, wake};
@@ -24,12 +26,22 @@ pub(super) struct Tier {
     pub(super) index: Index,
     pub(super) places: Vec<Arc<Place>>,
     pub(super) alert: Arc<dyn Fn(DiskAlert) + Send + Sync>,
+    pub(super) in_use: Arc<dyn Fn(u128) -> bool + Send + Sync>,
     pub(super) delay: Duration,
     pub(super) read_errors: u32,
     serial: AtomicU64,
     /// How often the set of places in use has changed.
     epoch: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// Bytes that are being read, and how many may be.
+    pub(super) reading: AtomicU64,
+    pub(super) reads: u64,
+    /// The index has room for so many.
+    most_objects: u64,
+    /// Somebody was told that it is full.
+    index_full: AtomicBool,
+    /// Reads that would have been too many.
+    pub(super) shed: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -52,16 +64,27 @@ pub(super) enum Put {
 }
 
 impl Tier {
-    pub(super) fn new(places: Vec<Arc<Place>>, config: &crate::disk::DiskConfig, serial: u64, epoch: u64) -> Self {
+    pub(super) fn new(
+        places: Vec<Arc<Place>>,
+        config: &crate::disk::DiskConfig,
+        serial: u64,
+        epoch: u64,
+    ) -> Self {
         Self {
             index: Index::new(places.len()),
             places,
             alert: Arc::clone(&config.alert),
+            in_use: Arc::clone(&config.in_use),
             delay: config.delay,
             read_errors: config.read_errors.max(1),
             serial: AtomicU64::new(serial),
             epoch: AtomicU64::new(epoch),
             refused: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
+            reads: config.reads.get(),
+            most_objects: config.index.get() / MOST_BYTES,
+            index_full: AtomicBool::new(false),
+            shed: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -87,10 +110,7 @@ impl Tier {
             [only] => only.is_healthy().then_some(only),
             places => {
                 let healthy = places.iter().filter(|place| place.is_healthy());
-                healthy
-                    .map(|place| (score(key, place), place))
-                    .max_by(|a, b| a.0.total_cmp(&b.0))
-                    .map(|(_, place)| place)
+                healthy.map(|place| (score(key, place), place)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, place)| place)
             }
         }
     }
@@ -126,6 +146,14 @@ impl Tier {
         }
     }
 
+    pub(super) fn takes(&self, key: u128) -> bool {
+        let takes = self.home(key).is_some_and(|home| home.queue.has_room() && self.has_entry(home, key));
+        if !takes {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        takes
+    }
+
     pub(super) fn offer(&self, record: &Arc<Record>) -> bool {
         self.put(record, None) == Put::Accepted
     }
@@ -144,6 +172,9 @@ impl Tier {
         let tag = tag(record.key);
         loop {
             let Some(home) = self.home(record.key).filter(|home| fits(home, lengths)) else { return Put::Refused };
+            if !self.has_entry(home, record.key) {
+                return Put::Refused;
+            }
             let mut queue = home.queue.lock();
             let pending = Pending { record: Arc::clone(record), serial: self.next_serial() };
             match home.queue.put(&mut queue, pending, lengths.units(), waker) {
@@ -161,6 +192,20 @@ impl Tier {
                 Err(NoRoom::Closed) => {}
             }
         }
+    }
+
+    /// Has the index room for this key? If not, the oldest segment of its home makes some.
+    fn has_entry(&self, home: &Place, key: u128) -> bool {
+        // Those that are pending enter it as well: there are about as many in every place.
+        let held = || self.index.len() + (home.queue.pending_len() * self.places.len()) as u64;
+        let has = held() < self.most_objects || self.contains(key);
+        if !has {
+            if !self.index_full.swap(true, Ordering::Relaxed) {
+                (self.alert)(DiskAlert::IndexFull { memory: ByteSize::bytes(self.index.memory()) });
+            }
+            home.queue.advance();
+        }
+        has
     }
 
     pub(super) fn remove(&self, key: u128) {
@@ -314,11 +359,4 @@ fn score(key: u128, place: &Place) -> f64 {
     let mixed = mix((half ^ id) as u64 ^ mix((id >> 64) as u64));
     let chance = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     place.shape.size as f64 / -chance.ln()
-}
-
-/// The finaliser of SplitMix64.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }

@@ -70,11 +70,12 @@ impl Writer {
             match self.place.queue.next(self.deadline) {
                 Some(Item::Put(pending)) => self.put(pending)?,
                 Some(Item::Tombstone { key, serial }) => self.append(Head::tombstone(key, serial), None, 0)?,
-                Some(Item::Command(command)) => {
-                    if matches!(self.obey(command)?, Then::End) {
-                        break;
-                    }
-                }
+                Some(Item::Command(command)) => match self.obey(&command) {
+                    Ok(Then::GoOn) => {}
+                    Ok(Then::End) => break,
+                    // Before the command is gone: whoever waits for its answer finds the place out then.
+                    Err(Failure { operation, error }) => self.place.fail(operation, error),
+                },
                 None => self.write_out()?,
             }
         }
@@ -204,7 +205,7 @@ impl Writer {
         Ok(())
     }
 
-    fn obey(&mut self, command: Command) -> Result<Then, Failure> {
+    fn obey(&mut self, command: &Command) -> Result<Then, Failure> {
         // Whoever asked may have gone.
         match command {
             Command::Flush(answer) => {
@@ -212,16 +213,20 @@ impl Writer {
                 self.place.file.sync().map_err(syncing)?;
                 let _ = answer.send(self.end());
             }
+            Command::Advance => {
+                self.next_segment(Some(&Head::tombstone(0, 0)))?;
+                self.place.queue.lock().advanced();
+            }
             Command::Clear(answer) => {
                 self.clear()?;
                 let _ = answer.send(self.end());
             }
             Command::Swept(swept, answer) => {
-                self.swept(swept)?;
+                self.swept(*swept)?;
                 let _ = answer.send(self.end());
             }
             Command::Members(members, answer) => {
-                self.state.members = Members { epoch: members.epoch.max(self.state.members.epoch), ..members };
+                self.state.members = Members { epoch: members.epoch.max(self.state.members.epoch), ..*members };
                 self.store_state()?;
                 let _ = answer.send(self.end());
             }
@@ -298,6 +303,8 @@ impl Writer {
         let voided = self.store_state().is_ok();
         if self.tier.exclude(&self.place) || voided {
             self.place.settle();
+        } else {
+            self.place.lose();
         }
     }
 }

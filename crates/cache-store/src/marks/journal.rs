@@ -14,6 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ struct Shared {
     writer: Mutex<Writer>,
     wake: Condvar,
     alert: OnAlert,
+    /// The file is not all, and could not be erased: a restart would believe it.
+    astray: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -115,8 +118,8 @@ impl Journal {
         let known = inner.scalars.vouched;
         let inner = Arc::new(RwLock::new(inner));
         let writer = Mutex::new(Writer::default());
-        let shared =
-            Shared { folder: folder.to_owned(), inner: Arc::clone(&inner), writer, wake: Condvar::new(), alert };
+        let (folder_name, wake, astray) = (folder.to_owned(), Condvar::new(), AtomicBool::new(false));
+        let shared = Shared { folder: folder_name, inner: Arc::clone(&inner), writer, wake, alert, astray };
         let shared = Arc::new(shared);
         shared.renew().map_err(failed("write", &folder.join(FILE)))?;
         let thread = std::thread::Builder::new().name("holm-marks".to_owned());
@@ -127,6 +130,16 @@ impl Journal {
 
     pub(super) fn turn(&self) -> Turn<'_> {
         Turn { writer: self.shared.writer.lock(), shared: &self.shared }
+    }
+
+    #[cfg(test)]
+    pub(super) fn go_astray(&self) {
+        self.shared.astray.store(true, Ordering::SeqCst);
+    }
+
+    /// Would a restart believe it though it is not all?
+    pub(super) fn is_astray(&self) -> bool {
+        self.shared.astray.load(Ordering::SeqCst)
     }
 
     /// Is everything on the device when this returns?
@@ -227,7 +240,12 @@ impl Shared {
         writer.file = Some(Arc::new(file));
         writer.dirty |= !meanwhile.is_empty();
         drop(writer);
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        // Unless that one has failed meanwhile.
+        if self.writer.lock().file.is_some() {
+            self.astray.store(false, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     /// Gives the journal up, so that no restart believes what is no longer all.
@@ -236,6 +254,7 @@ impl Shared {
         let before = writer.file.take();
         let emptied = before.is_some_and(|file| file.set_len(0).is_ok());
         let erased = fs::remove_file(&path).is_ok() || emptied;
+        self.astray.store(!erased, Ordering::SeqCst);
         (self.alert)(JournalAlert { action, path, source, erased });
     }
 }

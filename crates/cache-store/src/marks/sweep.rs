@@ -40,7 +40,7 @@ pub struct FillGuard {
 }
 
 impl Marks {
-    /// Which sweep is due, asked once before each. A disk is swept only when that drops [`DISK_SWEEP_MARKS`]: it costs
+    /// Which sweep is due, asked once before each. A disk is swept only when that drops `DISK_SWEEP_MARKS`: it costs
     /// reading the index of everything on it, and marks cost little.
     pub fn needs_sweep(&self, has_disk: bool) -> SweepNeed {
         let (count, droppable) = {
@@ -124,4 +124,4 @@ impl Drop for FillGuard {
 }
 
 /// How many marks wait for a sweep of the disk: some 2 MB, and as much on the disk.
-pub const DISK_SWEEP_MARKS: usize = if cfg!(test) { 200 } else { 20_000 };
+pub(crate) const DISK_SWEEP_MARKS: usize = if cfg!(test) { 200 } else { 20_000 };

@@ -152,8 +152,13 @@ fn run_model(rng: &mut Rng, round: usize) {
             4..=5 if !fills.is_empty() => {
                 let at = usize::try_from(rng.below(fills.len() as u64)).unwrap();
                 let fill = fills.swap_remove(at);
-                let object =
-                    Object::new(fill.begun, Bytes::new(), scope(fill.key), fill.guard.begun.applied, fill.guard.begun.local);
+                let object = Object::new(
+                    fill.begun,
+                    Bytes::new(),
+                    scope(fill.key),
+                    fill.guard.begun.applied,
+                    fill.guard.begun.local,
+                );
                 let _ = memory.insert(u128::from(fill.key), Arc::new(object), &fill.guard);
             }
             6 => {
@@ -376,14 +381,14 @@ fn which_sweep_is_due() {
 fn what_was_read_from_disk_before_a_sweep_is_not_served_after_it() {
     let marks = Marks::new();
     let read = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
-    assert_eq!(marks.standing_of_read(&read), Standing::Live);
+    assert_eq!(marks.standing_of(&read), Standing::Live);
     let (early, soft) = (Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0)), Selector::Tag("low".into()));
     marks.apply(&entry(1, soft, PurgeMode::Soft));
-    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }));
+    assert!(matches!(marks.standing_of(&early), Standing::Soft { .. }));
     assert!(!marks.keeps_on_disk(&scope(0), Seq::ZERO, Local(0)), "its mark is about to go");
     assert!(marks.keeps_on_disk(&scope(5), Seq::ZERO, Local(0)));
     marks.end_sweep(marks.begin_sweep());
     let late = Object::new((), Bytes::new(), scope(0), Seq::ZERO, Local(0));
-    assert_eq!(marks.standing_of_read(&late), Standing::Hard, "nobody knows any more");
-    assert!(matches!(marks.standing_of_read(&early), Standing::Soft { .. }), "it knows itself");
+    assert_eq!(marks.standing_of(&late), Standing::Hard, "nobody knows any more");
+    assert!(matches!(marks.standing_of(&early), Standing::Soft { .. }), "it knows itself");
 }

@@ -1,3 +1,5 @@
+//! What the memory tier keeps.
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,7 +52,7 @@ fn what_is_asked_for_more_often_stays() {
 fn object(guard: &FillGuard) -> Object<u64> {
     let site = "s".parse().expect("a site's name");
     let body = Bytes::from_static(&[0; 15 << 10]);
-    Object::new(0, body, Scope::new(&site, ANY_HOST, "/", None, &[]), Seq::ZERO, guard.begun_local())
+    Object::new(0, body, Scope::new(&site, ANY_HOST, "/", None, &[]), Seq::ZERO, guard.begun().local)
 }
 
 const REQUESTS: usize = 150_000;

@@ -2,25 +2,33 @@
 
 use std::sync::Arc;
 
+use crate::stamp::Stamp;
 use crate::marks::Standing;
 use crate::object::{Meta, Object};
-use crate::stamp::Stamp;
 use crate::store::Store;
 
 impl<M: Meta> Store<M> {
-    /// The object of this key, from memory or from disk. What comes from disk is offered a place in memory.
+    /// The object of this key, from memory or from disk. What comes from disk is offered a place in memory, unless
+    /// something else was stored or dropped under the key meanwhile. However many look for it, it is read once; nothing is
+    /// found where too much is being read already. May be dropped at any time.
     pub async fn find(&self, key: u128) -> Option<Arc<Object<M>>> {
         if let Some(object) = self.memory.get(key) {
             return Some(object);
         }
-        let record = self.disk.as_ref()?.read(key)?.await?;
-        let object = Object::from_record(&record)?;
-        if self.marks.standing_of_read(&object) != Standing::Hard {
-            let Stamp { seq, local } = object.stamp();
-            self.marks.admit(seq, local, || self.memory.promote(key, &object));
-            return Some(object);
+        let disk = self.disk.as_ref()?;
+        let finder = self.turns.find(key, || disk.read(key))?;
+        let object = finder.object.clone().await;
+        let turn = finder.land();
+        let object = object?;
+        // Whoever looks up what is purged is told so; it gets no place in memory, and loses the one on disk.
+        match (turn, self.marks.standing_of(&object)) {
+            (None, _) => {}
+            (Some(_turn), Standing::Hard) => disk.remove(key),
+            (Some(_turn), Standing::Live | Standing::Soft { .. }) => {
+                let Stamp { seq, local } = object.stamp();
+                self.marks.admit(seq, local, || self.memory.promote(key, &object));
+            }
         }
-        // Whoever looks it up is told why there is nothing, where that is still known.
-        (self.marks.standing_of(&object) == Standing::Hard).then_some(object)
+        Some(object)
     }
 }

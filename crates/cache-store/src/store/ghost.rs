@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Fingerprints of keys, each in the one place that its key has: a newer key takes an older one's place. A wrong "seen"
-/// (one in 2³²) costs a write that nothing needed.
+/// (one in 2³¹) costs a write that nothing needed.
 #[derive(Debug)]
 pub(super) struct Ghost(Box<[AtomicU32]>);
 

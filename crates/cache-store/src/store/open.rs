@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
 
-use super::{Ghost, Store};
+use super::{Ghost, Store, Turns};
 use crate::disk::{Disk, DiskAlert, DiskConfig, DiskError};
 use crate::marks::{JournalAlert, JournalError, Marks, Opened};
 use crate::memory::Memory;
@@ -41,6 +41,10 @@ impl fmt::Display for StoreAlert {
                 "{}: can't {operation}: {error}; the disk tier goes on without it until the next start",
                 path.display()
             ),
+            Self::Disk(DiskAlert::IndexFull { memory }) => write!(
+                f,
+                "the index of what is on disk takes {memory}, all that it may: objects are dropped early; raise the memory"
+            ),
             Self::Disk(DiskAlert::Dropped { path, why }) => {
                 write!(f, "{}: some or all of what it held is dropped: {why}", path.display())
             }
@@ -70,7 +74,14 @@ impl<M: Meta> Store<M> {
         let mut config = DiskConfig::new(places, on_disk);
         let most = memory.get() / QUEUE_SHARE / config.places.len().max(1) as u64;
         config.queue = ByteSize::bytes(most.clamp(QUEUE_LEAST, config.queue.get()));
+        config.reads = ByteSize::bytes((memory.get() / QUEUE_SHARE).clamp(QUEUE_LEAST, config.reads.get()));
+        config.index = ByteSize::bytes(memory.get() / 4);
         let beside = config.memory().get() + (capacity.get() / INDEX_SHARE).min(memory.get() / 4);
+
+        let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
+        let held = memory.clone();
+        // What is asked for most is read from memory, and is not to be lost on disk for that.
+        config.in_use = Arc::new(move |key| held.contains(key));
 
         let opened: Arc<OnceLock<Weak<Disk>>> = Arc::default();
         let distrusted = Arc::clone(&opened);
@@ -86,8 +97,8 @@ impl<M: Meta> Store<M> {
         if !known && disk.clear() {
             marks.vouch();
         }
-        let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
-        Ok(Self { memory, disk: Some(disk), ghost: Ghost::new(GHOST_KEYS), marks, capacity })
+        let (ghost, turns) = (Ghost::new(GHOST_KEYS), Turns::new());
+        Ok(Self { memory, disk: Some(disk), ghost, turns, marks, capacity })
     }
 }
 
@@ -99,7 +110,7 @@ fn drop_content(disk: Arc<Disk>) {
 /// First requests that are remembered until the second: as many as a node fills in some minutes. 4 B each.
 const GHOST_KEYS: usize = 1 << 18;
 
-/// What waits to be written takes one part in so many of the memory, and no less than [`QUEUE_LEAST`].
+/// What waits to be written takes one part in so many of the memory, as does what is being read, and no less than [`QUEUE_LEAST`].
 const QUEUE_SHARE: u64 = 8;
 
 /// Room for a few of the largest records, in bytes.

@@ -13,6 +13,8 @@ use crate::scope::Scope;
 impl<M: Meta> Object<M> {
     /// The object for the disk; `None` where its owner keeps such objects in memory only.
     pub(super) fn to_record(self: &Arc<Self>, key: u128) -> Option<Record> {
+        // Before what a soft purge has left: see `checked`.
+        let stamp = self.stamp();
         let mut meta = Vec::with_capacity(META_CAPACITY);
         meta.extend_from_slice(&self.as_of().get().to_le_bytes());
         meta.extend_from_slice(&self.soft_since().map_or(0, |since| since.as_millis()).to_le_bytes());
@@ -21,7 +23,7 @@ impl<M: Meta> Object<M> {
         }
         let mut scope = Vec::with_capacity(SCOPE_CAPACITY);
         self.scope().encode(&mut scope);
-        Some(Record { key, stamp: self.stamp(), scope: scope.into(), meta: meta.into(), body: self.body() })
+        Some(Record { key, stamp, scope: scope.into(), meta: meta.into(), body: self.body() })
     }
 
     /// The object of a record; `None` where this version of its owner does not understand it.

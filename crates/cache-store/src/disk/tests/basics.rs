@@ -108,3 +108,16 @@ fn cleared_for_ever() {
         assert_eq!(disk.stats().objects, 1);
     }
 }
+
+#[test]
+fn too_many_reads_at_once_are_misses() {
+    let rig = Rig::new(&[ByteSize::mib(16)]);
+    let disk = Disk::open(DiskConfig { reads: ByteSize::kib(64), ..rig.config() }).unwrap();
+    (0..3).for_each(|n| assert!(disk.offer(record(n, 1, 40_000, ZERO))));
+    assert!(disk.flush());
+    let first = disk.read(key(0));
+    assert!(first.is_some() && disk.read(key(1)).is_none(), "one takes more than half of the room");
+    assert_eq!(first.and_then(wait), Some(record(0, 1, 40_000, ZERO)));
+    assert_eq!(read(&disk, 1), Some(record(1, 1, 40_000, ZERO)), "there is room again");
+    assert!(disk.contains(key(2)) && disk.stats().shed == 1);
+}

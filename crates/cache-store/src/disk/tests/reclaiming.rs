@@ -32,6 +32,42 @@ fn what_is_read_stays_and_what_is_not_goes() {
 }
 
 #[test]
+fn an_index_that_is_full_drops_the_oldest_early() {
+    let limit = ByteSize::kib(48);
+    let rig = Rig::in_memory(&[ByteSize::mib(16)]);
+    let disk = Disk::open(DiskConfig { index: limit, ..rig.config() }).unwrap();
+    let accepted = (0..20_000)
+        .filter(|n| {
+            let accepted = disk.offer(record(*n, 1, 100, ZERO));
+            if n % 200 == 0 {
+                disk.flush();
+            }
+            accepted
+        })
+        .max();
+    disk.flush();
+    let stats = disk.stats();
+    // Tables of a few entries are not filled as evenly as large ones.
+    assert!(stats.index_bytes <= limit.get() * 3 / 2 && stats.objects > 1000, "{stats:?}");
+    assert!(stats.refused > 0 && stats.reclaimed > 0, "{stats:?}");
+    assert!(accepted > Some(19_000) && accepted.is_some_and(|n| read(&disk, n).is_some()), "it goes on");
+    assert!(matches!(rig.alerts()[..], [DiskAlert::IndexFull { .. }]));
+}
+
+#[test]
+fn what_is_in_use_elsewhere_stays() {
+    let rig = Rig::in_memory(&[ByteSize::mib(4)]);
+    let in_use: HashSet<u128> = (0..12).map(key).collect();
+    let disk = Disk::open(DiskConfig { in_use: Arc::new(move |key| in_use.contains(&key)), ..rig.config() }).unwrap();
+    for n in 0..1600 {
+        assert!(wait(disk.write(record(n, 1, 8000, ZERO))));
+    }
+    disk.flush();
+    let kept: Vec<_> = (0..1000).filter(|n| disk.contains(key(*n))).collect();
+    assert_eq!(kept, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_all_is_read_shares_half_of_the_room() {
     let rig = Rig::in_memory(&[ByteSize::mib(4)]);
     let disk = rig.open();
@@ -115,11 +151,7 @@ fn swept_across_crashes() {
             assert_eq!(read(disk, 200).map(|found| found.stamp), Some(stamp(70, 3)));
         };
         check(&disk);
-        if crash {
-            disk.crash()
-        } else {
-            drop(disk)
-        }
+        if crash { disk.crash() } else { drop(disk) }
         let disk = rig.open();
         check(&disk);
         // A lower one changes nothing, and asks nothing.

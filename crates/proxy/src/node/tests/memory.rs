@@ -13,7 +13,7 @@ async fn what_an_object_costs() {
     let body = Bytes::from(vec![b'x'; BODY]);
     let sent = body.clone();
     let respond = move |request: &Request<Body>| Ok(response(200, &fields(), with_number(&sent, request.uri().path())));
-    let origin = Fixture::sized(ByteSize::mib(1024), respond);
+    let origin = Fixture::sized(ByteSize::mib(2048), respond);
     let path = |number: usize| format!("/images/{number:08}.jpg");
     let text: usize = fields().iter().map(|(name, value)| name.len() + value.len()).sum();
     let own = BODY + text;
@@ -68,10 +68,10 @@ fn resident() -> usize {
 
 const BODY: usize = 1024;
 
-const OBJECTS: usize = 50_000;
+const OBJECTS: usize = 200_000;
 
 /// What tables and pools take at the beginning is not counted.
-const WARM_UP: usize = 1_000;
+const WARM_UP: usize = 2_000;
 
 /// What an object may cost beside its own bytes.
 const MOST: usize = 400;

@@ -1,16 +1,18 @@
 //! The model: an edge in front of a shield in front of an origin whose content changes, under random interleavings of
-//! requests, purges, evictions and restarts. The oracle says what must never be answered.
+//! requests, purges, evictions and restarts, in memory and on disk. The oracle says what must never be answered.
 //!
 //! `HOLM_MODEL_CASES` runs more of them, `HOLM_MODEL_SEED` those of another seed. A failure is shrunk to a short list of steps.
 
 mod oracle;
 mod origin;
+mod tiers;
 mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use self::oracle::Seen;
+use self::tiers::Tiers;
 use self::world::World;
 
 /// One step of an interleaving. Numbers without a bound choose among what is there.
@@ -49,8 +51,14 @@ enum Step {
     Apply(Tier, usize),
     /// A tier loses one key, or everything.
     Evict(Tier, Option<usize>),
+    /// A tier loses what it has in memory.
+    Forget(Tier),
+    /// A tier's disk has what it was promised.
+    Flush(Tier),
     Sweep(Tier),
-    Restart(Tier),
+    /// A tier is stopped, or killed, and comes back.
+    Restart(Tier, End),
+    /// The log is another one. Each tier follows it when it next applies something.
     NewLog,
 }
 
@@ -58,6 +66,13 @@ enum Step {
 enum Tier {
     Edge,
     Shield,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stopped,
+    Killed,
 }
 
 /// How a client asks.
@@ -80,10 +95,19 @@ enum How {
 
 #[test]
 fn purged_content_is_never_served() {
+    check(Tiers::InMemory, CASES, &MUST_OCCUR);
+}
+
+#[test]
+fn purged_content_is_never_served_from_disk() {
+    check(Tiers::OnDisk, CASES_ON_DISK, &MUST_OCCUR_ON_DISK);
+}
+
+fn check(tiers: Tiers, cases: u64, must_occur: &[&str]) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("HOLM_MODEL_SEED").unwrap_or(20_261_125);
-    let cases = number("HOLM_MODEL_CASES").unwrap_or(CASES);
-    println!("HOLM_MODEL_SEED={seed} HOLM_MODEL_CASES={cases}");
+    let cases = number("HOLM_MODEL_CASES").unwrap_or(cases);
+    println!("{tiers:?}: HOLM_MODEL_SEED={seed} HOLM_MODEL_CASES={cases}");
     let config = Config {
         cases: u32::try_from(cases).expect("fewer"),
         failure_persistence: None,
@@ -95,26 +119,31 @@ fn purged_content_is_never_served() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let (dir, total) = (tempfile::tempdir().expect("a folder"), std::cell::RefCell::new(Seen::default()));
     let control = super::Control::open(dir.path(), super::Telemetry::new()).expect("a store");
-    let all = 0..origin::URLS.len();
-    let steps = ([all.clone(), all], proptest::collection::vec(step(), 1..MAX_STEPS));
+    let steps = (urls(), proptest::collection::vec(step(tiers), 1..MAX_STEPS));
     let outcome = runner.run(&steps, |(urls, steps)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let seen = runtime.expect("a runtime").block_on(run(&control, urls, &steps)).map_err(TestCaseError::fail)?;
+        let seen =
+            runtime.expect("a runtime").block_on(run(&control, tiers, urls, &steps)).map_err(TestCaseError::fail)?;
         total.borrow_mut().add(&seen);
         Ok(())
     });
     let total = total.into_inner();
     println!("{total}");
     if let Err(failure) = outcome {
-        panic!("HOLM_MODEL_SEED={seed}: {failure}");
+        panic!("{tiers:?}: HOLM_MODEL_SEED={seed}: {failure}");
     }
-    for what in MUST_OCCUR {
+    for what in must_occur {
         assert!(total.count(what) > 0, "`{what}` never occurred: the model tests less than it says");
     }
 }
 
-async fn run(control: &std::sync::Arc<super::Control>, urls: [usize; 2], steps: &[Step]) -> Result<Seen, String> {
-    let mut world = World::new(control, urls);
+async fn run(
+    control: &std::sync::Arc<super::Control>,
+    tiers: Tiers,
+    urls: [usize; 2],
+    steps: &[Step],
+) -> Result<Seen, String> {
+    let mut world = World::new(control, tiers, urls);
     for (index, step) in steps.iter().enumerate() {
         world.step(step).await;
         world.verdict().map_err(|wrong| format!("after step {index}, {step:?}: {wrong}"))?;
@@ -124,10 +153,16 @@ async fn run(control: &std::sync::Arc<super::Control>, urls: [usize; 2], steps: 
     Ok(world.seen())
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn urls() -> impl Strategy<Value = [usize; 2]> {
+    let any = || prop_oneof![9 => 0..origin::LARGE, 1 => Just(origin::LARGE)];
+    [any(), any()]
+}
+
+fn step(tiers: Tiers) -> impl Strategy<Value = Step> {
     let url = || 0..2_usize;
     let some = || 0..64_usize;
     let tier = || prop_oneof![Just(Tier::Edge), Just(Tier::Shield)];
+    let on_disk = if tiers == Tiers::OnDisk { 2 } else { 1 };
     prop_oneof![
         14 => (url(), how()).prop_map(|(url, how)| Step::Ask { url, how }),
         2 => some().prop_map(Step::Leave),
@@ -144,7 +179,9 @@ fn step() -> impl Strategy<Value = Step> {
         7 => (tier(), 1..4_usize).prop_map(|(tier, count)| Step::Apply(tier, count)),
         1 => (tier(), proptest::option::of(url())).prop_map(|(tier, url)| Step::Evict(tier, url)),
         2 => tier().prop_map(Step::Sweep),
-        1 => tier().prop_map(Step::Restart),
+        on_disk => tier().prop_map(Step::Forget),
+        on_disk => tier().prop_map(Step::Flush),
+        1 => (tier(), prop_oneof![Just(End::Stopped), Just(End::Killed)]).prop_map(|(tier, end)| Step::Restart(tier, end)),
         1 => Just(Step::NewLog),
     ]
 }
@@ -162,14 +199,15 @@ fn how() -> impl Strategy<Value = How> {
     ]
 }
 
-/// How many interleavings are run: some 30 s in a debug build.
-const CASES: u64 = 2_000;
+/// How many interleavings are run in memory, and on disk.
+const CASES: u64 = 1_500;
+const CASES_ON_DISK: u64 = 250;
 
 /// How many steps one has at most.
 const MAX_STEPS: usize = 80;
 
 /// What shows that the model reaches what it is about.
-const MUST_OCCUR: [&str; 14] = [
+const MUST_OCCUR: [&str; 16] = [
     "hit",
     "hit stale",
     "miss",
@@ -182,6 +220,19 @@ const MUST_OCCUR: [&str; 14] = [
     "invalidated",
     "left",
     "broke off",
+    "hard acknowledged",
+    "soft acknowledged",
+    "slices hit",
+    "slices fetched",
+];
+const MUST_OCCUR_ON_DISK: [&str; 9] = [
+    "hit",
+    "disk hit",
+    "slices disk hit",
+    "slices fetched",
+    "purged",
+    "soft-purged",
+    "invalidated",
     "hard acknowledged",
     "soft acknowledged",
 ];

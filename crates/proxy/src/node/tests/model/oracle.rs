@@ -7,7 +7,7 @@ use bytes::Bytes;
 use holm_model::purge::{PurgeMode, Selector};
 use http::{Method, StatusCode, response};
 
-use super::origin::{self, URLS};
+use super::origin::{self, LARGE, URLS};
 use super::{How, world::HOST};
 
 /// The selectors of the model are: all, two prefixes, three tags, and from here on each URL.
@@ -37,6 +37,8 @@ pub(super) struct Asked {
     pub(super) url: usize,
     pub(super) how: How,
     acknowledged: usize,
+    /// Only the disk of the edge has it.
+    on_disk: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +54,8 @@ pub(super) struct Oracle {
 pub(super) struct Seen(BTreeMap<&'static str, u64>);
 
 impl Oracle {
-    pub(super) fn asked(&self, url: usize, how: How) -> Asked {
-        Asked { url, how, acknowledged: self.acknowledged.len() }
+    pub(super) fn asked(&self, url: usize, how: How, on_disk: bool) -> Asked {
+        Asked { url, how, acknowledged: self.acknowledged.len(), on_disk }
     }
 
     pub(super) fn acknowledge(&mut self, purge: Purge) {
@@ -120,7 +122,15 @@ impl Oracle {
         };
         let right = if whole { expected == bytes } else { expected.starts_with(bytes) };
         if !right && self.wrong.is_none() {
-            self.wrong = Some(format!("{asked:?} was given {bytes:?} for {expected:?}, whole: {whole}; {head:?}"));
+            let same = bytes.iter().zip(&expected).take_while(|(given, expected)| given == expected).count();
+            let near = |bytes: &Bytes| bytes.slice(same.min(bytes.len())..bytes.len().min(same + 100));
+            self.wrong = Some(format!(
+                "{asked:?} was given {} bytes for {}, from {same} on {:?} for {:?}, whole: {whole}; {head:?}",
+                bytes.len(),
+                expected.len(),
+                near(bytes),
+                near(&expected)
+            ));
         }
     }
 
@@ -134,6 +144,10 @@ impl Oracle {
             ("miss", has("fwd=uri-miss") || has("fwd=vary-miss")),
             ("joined", has("collapsed")),
             ("confirmed by 304", has("fwd-status=304")),
+            ("disk hit", hit && asked.on_disk),
+            ("slices hit", hit && asked.url == LARGE),
+            ("slices disk hit", hit && asked.url == LARGE && asked.on_disk),
+            ("slices fetched", has("fwd=partial") && asked.url == LARGE),
             ("206 hit", hit && head.status == StatusCode::PARTIAL_CONTENT),
             ("304 to client", head.status == StatusCode::NOT_MODIFIED),
             ("purged", has("detail=purged")),

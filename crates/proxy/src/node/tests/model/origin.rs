@@ -1,6 +1,6 @@
 //! An origin whose content has versions, and which answers step by step where it is told to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,11 +24,13 @@ pub(super) struct Url {
     varies: bool,
     /// Does a POST say what the URL is then?
     located: bool,
+    /// In bytes, at least.
+    length: usize,
 }
 
 impl Url {
     const fn new(path: &'static str, cache: &'static str) -> Self {
-        Self { path, query: None, cache, tagged: true, varies: false, located: false }
+        Self { path, query: None, cache, tagged: true, varies: false, located: false, length: 96 }
     }
 
     pub(super) fn target(&self) -> String {
@@ -37,7 +39,7 @@ impl Url {
 }
 
 /// What the model asks for.
-pub(super) const URLS: [Url; 7] = [
+pub(super) const URLS: [Url; 8] = [
     Url { located: true, ..Url::new("/d0/fresh", "max-age=60") },
     Url { query: Some("q=1"), ..Url::new("/d0/fresh", "max-age=60") },
     Url::new("/d0/stale", "max-age=0, stale-if-error=60"),
@@ -45,13 +47,28 @@ pub(super) const URLS: [Url; 7] = [
     Url::new("/d1/old", "max-age=0, stale-while-revalidate=60"),
     Url { varies: true, ..Url::new("/d1/vary", "max-age=60") },
     Url { tagged: false, ..Url::new("/d1/plain", "max-age=60") },
+    Url { length: 9 << 18, ..Url::new("/d1/large", "max-age=60") },
 ];
+
+/// The one whose content is kept in three slices.
+pub(super) const LARGE: usize = URLS.len() - 1;
 
 /// The content of a URL at a version.
 pub(super) fn content(url: usize, version: u64, language: &str) -> Bytes {
     let language = if URLS[url].varies { language } else { "" };
     let line = format!("[{} {version} {language}]", URLS[url].target());
-    line.repeat(96 / line.len() + 1).into()
+    // Of the large one some bytes are looked at many times.
+    let make = || Bytes::from(line.repeat(URLS[url].length / line.len() + 1));
+    if url != LARGE {
+        return make();
+    }
+    static MADE: Mutex<BTreeMap<u64, Bytes>> = Mutex::new(BTreeMap::new());
+    MADE.lock().entry(version).or_insert_with(make).clone()
+}
+
+/// A position in the content of the URL that stands for this one in a content of about a hundred bytes.
+pub(super) fn scaled(url: usize, at: u64) -> u64 {
+    at * (URLS[url].length as u64).div_ceil(100)
 }
 
 /// The tags of a version: of its folder, and whether it is odd.
@@ -168,7 +185,7 @@ impl Origin {
             Some(bytes) if state.holding => {
                 let length = (fetch % 2 == 0).then_some(bytes.len() as u64);
                 let (sender, body) = Body::channel_with_length(4, length);
-                let chunks = bytes.chunks(40).map(Bytes::copy_from_slice).collect();
+                let chunks = bytes.chunks(40.max(bytes.len() / 3)).map(Bytes::copy_from_slice).collect();
                 state.held.push(Held::Body(sender, chunks));
                 body
             }

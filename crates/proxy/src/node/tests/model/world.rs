@@ -4,42 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::BoxFuture;
 use holm_cache_policy::CacheKey;
 use holm_model::ids::{LogId, Seq};
 use holm_model::purge::{PurgeEntry, PurgeMode};
-use holm_model::units::ByteSize;
-use holm_telemetry::{Shard, Telemetry};
+use holm_telemetry::Telemetry;
 use holm_transport::body::Body;
 use holm_transport::interim::Interims;
 use holm_transport::service::{ConnInfo, Protocol, Service, TlsInfo};
 use http::Request;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::super::{Control, key, site, unreachable};
+use super::super::{Control, key};
 use super::oracle::{self, Asked, Oracle, Purge, Seen, What};
-use super::origin::{self, Origin, URLS, Url};
-use super::{How, Step, Tier};
-use crate::StoreConfig;
+use super::origin::{self, URLS, Url};
+use super::tiers::{Edge, Maker, Shield, Tiers};
+use super::{End, How, Step, Tier};
 use crate::edge::EdgeService;
-use crate::hop::{Answer, HopError, NextHop, Way};
-use crate::node::{Node, Role, now};
-use crate::shield::ShieldService;
-use crate::shield_hop;
-use crate::site::Site;
+use crate::node::{Node, now};
 
 /// The host that the model's clients ask.
 pub(super) const HOST: &str = "shop.example";
 
 pub(super) struct World {
-    control: Arc<Control>,
-    origin: Arc<Origin>,
-    site: Arc<Site>,
-    telemetry: Arc<Shard>,
+    maker: Maker,
     shield: Arc<Mutex<Shield>>,
-    edge: Arc<Node>,
+    edge: Edge,
     clients: Vec<JoinHandle<()>>,
     oracle: Arc<Mutex<Oracle>>,
     log: LogId,
@@ -51,18 +41,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(control: &Arc<Control>, urls: [usize; 2]) -> Self {
-        let (origin, site) = (Arc::<Origin>::default(), Arc::new(site()));
-        let shield = Arc::new(Mutex::new(shield_node(control, &origin, &site)));
-        let telemetry = Telemetry::new().shard();
-        let edge = edge_node(control, &shield, &site, &telemetry);
+    pub(super) fn new(control: &Arc<Control>, tiers: Tiers, urls: [usize; 2]) -> Self {
+        let maker = Maker::new(tiers, control, Telemetry::new().shard());
+        let shield = Arc::new(Mutex::new(maker.shield()));
         let world = Self {
-            control: Arc::clone(control),
-            origin,
-            site,
-            telemetry,
+            edge: maker.edge(&shield),
             shield,
-            edge,
+            maker,
             clients: Vec::new(),
             oracle: Arc::default(),
             log: LogId::from_bytes([1; 16]),
@@ -88,18 +73,18 @@ impl World {
         match *step {
             Step::Ask { url, how } => self.ask(self.urls[url], how),
             Step::Leave(any) => self.leave(any),
-            Step::Settle => settle().await,
+            Step::Settle => self.settle().await,
             Step::Yield(times) => {
                 for _ in 0..times {
                     tokio::task::yield_now().await;
                 }
             }
             Step::Wait => tokio::time::sleep(Duration::from_secs(30)).await,
-            Step::Change(url) => self.origin.change(self.urls[url]),
-            Step::Hold(holding) => self.origin.hold(holding),
-            Step::Answer(any) => self.origin.go_on(any).await,
-            Step::Break(any) => self.origin.break_off(any),
-            Step::Fail => self.origin.fail_once(),
+            Step::Change(url) => self.maker.origin.change(self.urls[url]),
+            Step::Hold(holding) => self.maker.origin.hold(holding),
+            Step::Answer(any) => self.maker.origin.go_on(any).await,
+            Step::Break(any) => self.maker.origin.break_off(any),
+            Step::Fail => self.maker.origin.fail_once(),
             Step::Purge { selector, soft, at_once } => {
                 self.purge(selector, soft);
                 if at_once {
@@ -109,38 +94,75 @@ impl World {
             }
             Step::Apply(tier, count) => self.apply(tier, count),
             Step::Evict(tier, url) => self.evict(tier, url.map(|url| self.urls[url])),
+            Step::Forget(tier) => self.node(tier).store.forget_memory(),
+            Step::Flush(tier) => self.node(tier).store.flush(),
             Step::Sweep(tier) => self.node(tier).sweep(),
-            Step::Restart(tier) => self.restart(tier),
+            Step::Restart(tier, end) => self.restart(tier, end),
             Step::NewLog => self.new_log(),
         }
     }
 
-    /// Whatever waits goes on to its end; then everyone asks for everything.
+    /// Whatever waits goes on to its end; then everyone asks for everything, and for what is on disk.
     pub(super) async fn end(&mut self) {
-        self.origin.hold(false);
-        settle().await;
-        while self.origin.held() > 0 {
-            self.origin.go_on(0).await;
-            settle().await;
+        self.maker.origin.hold(false);
+        self.settle().await;
+        while self.maker.origin.held() > 0 {
+            self.maker.origin.go_on(0).await;
+            self.settle().await;
         }
         self.apply(Tier::Shield, usize::MAX);
         self.apply(Tier::Edge, usize::MAX);
+        self.ask_for_all().await;
+        if !self.maker.on_disk() {
+            return;
+        }
+        self.purge(oracle::WIDE, false);
+        for tier in [Tier::Edge, Tier::Shield] {
+            self.apply(tier, usize::MAX);
+            self.node(tier).store.forget_memory();
+        }
+        self.ask_for_all().await;
+        self.node(Tier::Edge).store.flush();
+        self.restart(Tier::Edge, End::Killed);
+        self.ask_for_all().await;
+    }
+
+    /// Everyone asks, and waits for the answer.
+    async fn ask_for_all(&mut self) {
         for url in self.urls {
             self.ask(url, How::Plain);
             self.ask(url, How::Range(3, 20));
         }
-        tokio::time::sleep(Duration::from_secs(120)).await;
-        let unfinished = self.clients.iter().filter(|client| !client.is_finished()).count();
-        assert_eq!(unfinished, 0, "clients that nobody answers");
+        for _ in 0..PATIENCE {
+            if self.clients.iter().all(JoinHandle::is_finished) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.settle().await;
+        }
+        panic!("clients that nobody answers");
+    }
+
+    /// On a clock that stands still time passes only when nobody can go on. A disk has a clock of its own: nobody waits for
+    /// that one longer than they must.
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if self.maker.on_disk() {
+            let _ = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_micros(200))).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn ask(&mut self, url: usize, how: How) {
         let mut request = Request::builder().uri(URLS[url].target()).method(oracle::method(how)).header("host", HOST);
         let language = if how == How::German { "de" } else { "en" };
         request = request.header("accept-language", language);
-        let version = self.origin.versions()[url];
+        let version = self.maker.origin.versions()[url];
         request = match how {
-            How::Range(first, last) => request.header("range", format!("bytes={first}-{last}")),
+            How::Range(first, last) => {
+                let (first, last) = (origin::scaled(url, first), origin::scaled(url, last));
+                request.header("range", format!("bytes={first}-{last}"))
+            }
             How::Conditional(ago) => {
                 request.header("if-none-match", origin::etag(url, version.saturating_sub(ago), language))
             }
@@ -149,8 +171,10 @@ impl World {
             How::Plain | How::German | How::Head | How::Post => request,
         };
         let request = request.body(Body::empty()).expect("a request");
-        let service = EdgeService::new(Arc::clone(&self.edge), Arc::clone(&self.telemetry), None);
-        let (oracle, asked) = (Arc::clone(&self.oracle), self.oracle.lock().asked(url, how));
+        let service = EdgeService::new(Arc::clone(&self.edge.node), Arc::clone(&self.maker.telemetry), None);
+        let (store, key) = (&self.edge.node.store, key_of(url).0);
+        let on_disk = store.get(key).is_none() && store.on_disk(key);
+        let (oracle, asked) = (Arc::clone(&self.oracle), self.oracle.lock().asked(url, how, on_disk));
         self.clients.push(tokio::spawn(client(service, request, oracle, asked)));
     }
 
@@ -170,14 +194,17 @@ impl World {
         };
         let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
         let seq = Seq::new(self.entries.len() as u64 + 1);
-        let site = self.site.name().clone();
+        let site = self.maker.site.name().clone();
         self.entries.push(PurgeEntry { seq, site, selector: oracle::selector(selector), mode, time: now() });
-        let (versions, fetches) = (self.origin.versions(), self.origin.fetches());
+        let (versions, fetches) = (self.maker.origin.versions(), self.maker.origin.fetches());
         self.waiting.push((seq, Purge { what: What::Selector(selector), mode, versions, fetches }));
     }
 
     fn apply(&mut self, tier: Tier, count: usize) {
         let node = self.node(tier);
+        if self.applied(&node).is_none() {
+            self.follow(&node);
+        }
         let rest = self.after(node.marks.applied());
         node.apply(&rest[..count.min(rest.len())]);
         self.acknowledge();
@@ -185,7 +212,8 @@ impl World {
 
     /// A purge is acknowledged once every tier has applied it.
     fn acknowledge(&mut self) {
-        let everywhere = self.edge.marks.applied().min(self.shield.lock().node.marks.applied());
+        let applied = [Tier::Edge, Tier::Shield].map(|tier| self.applied(&self.node(tier)).unwrap_or(Seq::ZERO));
+        let everywhere = applied[0].min(applied[1]);
         let mut oracle = self.oracle.lock();
         self.waiting.retain(|(seq, purge)| {
             if *seq <= everywhere {
@@ -193,6 +221,11 @@ impl World {
             }
             *seq > everywhere
         });
+    }
+
+    /// How far a tier is in the log, if it follows it.
+    fn applied(&self, node: &Node) -> Option<Seq> {
+        (node.marks.log() == Some(self.log)).then(|| node.marks.applied())
     }
 
     fn after(&self, applied: Seq) -> &[PurgeEntry] {
@@ -203,23 +236,21 @@ impl World {
     fn evict(&self, tier: Tier, url: Option<usize>) {
         let node = self.node(tier);
         match url {
-            Some(url) => {
-                let Url { path, query, .. } = URLS[url];
-                let input = holm_cache_policy::KeyInput { query, ..key(path) };
-                node.store.remove(CacheKey::primary(&input).0);
-            }
+            Some(url) => node.store.remove(key_of(url).0),
             None => node.store.clear(),
         }
     }
 
-    /// As a process that was killed comes back.
-    fn restart(&mut self, tier: Tier) {
+    fn restart(&mut self, tier: Tier, end: End) {
         match tier {
             Tier::Edge => {
                 self.clients.drain(..).for_each(|client| client.abort());
-                self.edge = edge_node(&self.control, &self.shield, &self.site, &self.telemetry);
+                self.edge = self.maker.next_edge(&self.edge, end, &self.shield);
             }
-            Tier::Shield => *self.shield.lock() = shield_node(&self.control, &self.origin, &self.site),
+            Tier::Shield => {
+                let shield = &mut *self.shield.lock();
+                *shield = self.maker.next_shield(shield, end);
+            }
         }
         self.follow(&self.node(tier));
         self.acknowledge();
@@ -230,8 +261,6 @@ impl World {
         self.log = LogId::from_bytes([generation.wrapping_add(1); 16]);
         self.entries.clear();
         self.waiting.clear();
-        self.follow(&self.node(Tier::Shield));
-        self.follow(&self.node(Tier::Edge));
     }
 
     /// As a follower begins.
@@ -243,7 +272,7 @@ impl World {
 
     fn node(&self, tier: Tier) -> Arc<Node> {
         match tier {
-            Tier::Edge => Arc::clone(&self.edge),
+            Tier::Edge => Arc::clone(&self.edge.node),
             Tier::Shield => Arc::clone(&self.shield.lock().node),
         }
     }
@@ -265,69 +294,15 @@ async fn client(service: EdgeService, request: Request<Body>, oracle: Arc<Mutex<
     oracle.lock().body(&asked, &head, &bytes.freeze(), whole);
 }
 
-/// A shield, until its process is killed.
-struct Shield {
-    node: Arc<Node>,
-    alive: watch::Sender<()>,
+fn key_of(url: usize) -> CacheKey {
+    let Url { path, query, .. } = URLS[url];
+    CacheKey::primary(&holm_cache_policy::KeyInput { query, ..key(path) })
 }
 
-/// The way from the edge to whichever shield there is, in the fields that the real one has.
-struct ToShield {
-    shield: Arc<Mutex<Shield>>,
-    telemetry: Arc<Shard>,
-}
-
-impl NextHop for ToShield {
-    fn send(&self, request: Request<Body>, way: Way) -> BoxFuture<'static, Result<Answer, HopError>> {
-        let (node, mut alive) = {
-            let shield = self.shield.lock();
-            (Arc::clone(&shield.node), shield.alive.subscribe())
-        };
-        let service = ShieldService::new(node, Arc::clone(&self.telemetry));
-        Box::pin(async move {
-            let (request, tunnel) = shield_hop::prepare(request, &way)?;
-            // As on a wire: neither side goes on at once.
-            tokio::task::yield_now().await;
-            let (connection, interims) = (connection(true), Interims::nowhere());
-            let response = tokio::select! {
-                biased;
-                response = service.call(request, &connection, &interims) => response,
-                _ = alive.changed() => return Err(unreachable()),
-            };
-            tokio::task::yield_now().await;
-            shield_hop::answer(response, &way, tunnel)
-        })
-    }
-}
-
-fn shield_node(control: &Arc<Control>, origin: &Arc<Origin>, site: &Arc<Site>) -> Shield {
-    let node = Node::new(Role::Shield, &StoreConfig::memory_only(MEMORY), Arc::new(Arc::clone(origin)), control)
-        .expect("memory alone");
-    node.sites.store([Arc::clone(site)]);
-    Shield { node, alive: watch::Sender::new(()) }
-}
-
-fn edge_node(
-    control: &Arc<Control>,
-    shield: &Arc<Mutex<Shield>>,
-    site: &Arc<Site>,
-    telemetry: &Arc<Shard>,
-) -> Arc<Node> {
-    let hop = ToShield { shield: Arc::clone(shield), telemetry: Arc::clone(telemetry) };
-    let node = Node::new(Role::Edge, &StoreConfig::memory_only(MEMORY), Arc::new(hop), control).expect("memory alone");
-    node.sites.store([Arc::clone(site)]);
-    node
-}
-
-fn connection(internal: bool) -> Arc<ConnInfo> {
+pub(super) fn connection(internal: bool) -> Arc<ConnInfo> {
     let address = ([127, 0, 0, 1], 1).into();
     let tls = internal.then(|| TlsInfo { server_name: None, client_identity: Some("edge".to_owned()) });
     Arc::new(ConnInfo { peer: address, local: address, protocol: Protocol::Http1, tls })
-}
-
-/// On a clock that stands still time passes only when nobody can go on.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 fn name(step: &Step) -> &'static str {
@@ -341,10 +316,14 @@ fn name(step: &Step) -> &'static str {
         Step::Purge { .. } => "step purge",
         Step::Apply(..) => "step apply",
         Step::Evict(..) => "step evict",
+        Step::Forget(_) => "step forget",
+        Step::Flush(_) => "step flush",
         Step::Sweep(_) => "step sweep",
-        Step::Restart(_) => "step restart",
+        Step::Restart(_, End::Stopped) => "step restart",
+        Step::Restart(_, End::Killed) => "step kill",
         Step::NewLog => "step new log",
     }
 }
 
-const MEMORY: ByteSize = ByteSize::mib(4);
+/// How many seconds, and a little real time, a client may wait at the end.
+const PATIENCE: u32 = 2_000;
