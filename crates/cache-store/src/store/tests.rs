@@ -1,3 +1,5 @@
+//! The store over a disk of its own: what is where, and when.
+
 use std::pin::pin;
 use std::task::Waker;
 

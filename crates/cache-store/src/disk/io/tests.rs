@@ -1,3 +1,5 @@
+//! Block files over both engines.
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
