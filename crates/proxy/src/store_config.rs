@@ -36,8 +36,8 @@ impl StoreConfig {
         };
         let faults = faults.clone();
         let alert = Arc::new(move |alert: StoreAlert| match alert {
-            // It is whole again, only emptier.
-            StoreAlert::Disk(DiskAlert::Dropped { .. }) => tracing::warn!("{alert}"),
+            // It works, with less than it might hold.
+            StoreAlert::Disk(DiskAlert::Dropped { .. } | DiskAlert::IndexFull { .. }) => tracing::warn!("{alert}"),
             StoreAlert::Disk(DiskAlert::Failed { .. }) | StoreAlert::Journal(_) => faults.report(alert.to_string()),
         });
         Store::open(memory, self.disk.clone(), journal, alert)
