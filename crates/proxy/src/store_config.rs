@@ -36,7 +36,7 @@ impl StoreConfig {
         };
         let faults = faults.clone();
         let alert = Arc::new(move |alert: StoreAlert| match alert {
-            // It works, with less than it might hold.
+            // It is whole, only emptier.
             StoreAlert::Disk(DiskAlert::Dropped { .. } | DiskAlert::IndexFull { .. }) => tracing::warn!("{alert}"),
             StoreAlert::Disk(DiskAlert::Failed { .. }) | StoreAlert::Journal(_) => faults.report(alert.to_string()),
         });

@@ -281,7 +281,9 @@ impl Inner {
         let items = std::mem::take(&mut self.items);
         for item in items {
             match item {
-                Item::Put(pending) => self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units()),
+                Item::Put(pending) => {
+                    self.release(super::record::Lengths::of(&pending.record).unwrap_or_default().units())
+                }
                 Item::Tombstone { .. } => {}
                 command @ Item::Command(_) => self.items.push_back(command),
             }

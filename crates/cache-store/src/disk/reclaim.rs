@@ -41,7 +41,8 @@ impl Writer {
         for entry in entries.iter().flat_map(Entries::iter).filter(|_| stage != Stage::Preparing) {
             let at = location(&self.place, slot, &entry);
             let cost = cost(&entry);
-            if cost <= budget && self.is_wanted(&entry, at)
+            if cost <= budget
+                && self.is_wanted(&entry, at)
                 && let Some(mut record) = read(&self.place, at, id)
             {
                 record.stamp = self.judged(record.stamp, stage, id, entry.unit);

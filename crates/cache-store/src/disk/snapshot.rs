@@ -58,7 +58,9 @@ pub(super) fn load(tier: &Tier, place: &Place, state: &Superblock, stored: Snaps
     let mut at = 0;
     while at < stored.length {
         let wanted = CHUNK.min(usize::try_from(stored.length - at).unwrap_or(CHUNK));
-        let Ok(blocks) = place.file.read_blocking(SNAPSHOT_AT + at, wanted.next_multiple_of(ALIGN)) else { return false };
+        let Ok(blocks) = place.file.read_blocking(SNAPSHOT_AT + at, wanted.next_multiple_of(ALIGN)) else {
+            return false;
+        };
         let bytes = &blocks[..wanted];
         hasher.update(bytes);
         let sound = loading.take(bytes);

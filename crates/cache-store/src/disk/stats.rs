@@ -77,7 +77,8 @@ impl Tier {
     }
 
     fn stats(&self) -> DiskStats {
-        let sum = |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
+        let sum =
+            |of: fn(&Place) -> &AtomicU64| self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum();
         let places: Vec<_> = self.places.iter().map(|place| self.place_stats(place)).collect();
         let healthy = || places.iter().filter(|place| place.healthy);
         let pending: usize = self.places.iter().map(|place| self.pending_objects(place)).sum();

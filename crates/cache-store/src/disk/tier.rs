@@ -64,12 +64,7 @@ pub(super) enum Put {
 }
 
 impl Tier {
-    pub(super) fn new(
-        places: Vec<Arc<Place>>,
-        config: &crate::disk::DiskConfig,
-        serial: u64,
-        epoch: u64,
-    ) -> Self {
+    pub(super) fn new(places: Vec<Arc<Place>>, config: &crate::disk::DiskConfig, serial: u64, epoch: u64) -> Self {
         Self {
             index: Index::new(places.len()),
             places,
@@ -110,7 +105,10 @@ impl Tier {
             [only] => only.is_healthy().then_some(only),
             places => {
                 let healthy = places.iter().filter(|place| place.is_healthy());
-                healthy.map(|place| (score(key, place), place)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, place)| place)
+                healthy
+                    .map(|place| (score(key, place), place))
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, place)| place)
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::stamp::Stamp;
 use crate::marks::Standing;
 use crate::object::{Meta, Object};
+use crate::stamp::Stamp;
 use crate::store::Store;
 
 impl<M: Meta> Store<M> {

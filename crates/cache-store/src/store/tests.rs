@@ -1,4 +1,4 @@
-//! The store over a disk of its own: what is where, and when.
+//! The store as a whole: memory and disk hold the same, under the same purges.
 
 use std::pin::pin;
 use std::task::Waker;

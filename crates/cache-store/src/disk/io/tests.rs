@@ -1,4 +1,4 @@
-//! Block files over both engines.
+//! Block I/O through both engines: what is written is read, and what fails says so.
 
 use std::path::PathBuf;
 use std::pin::Pin;

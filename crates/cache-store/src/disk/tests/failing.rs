@@ -49,7 +49,8 @@ fn a_place_that_fails_is_taken_out_alone() {
         let disk = rig.open();
         fill(&disk, 0..200);
         disk.flush();
-        let lost: Vec<u64> = (0..200).filter(|n| disk.tier.index.get(index::tag(key(*n))).unwrap().place == 0).collect();
+        let lost: Vec<u64> =
+            (0..200).filter(|n| disk.tier.index.get(index::tag(key(*n))).unwrap().place == 0).collect();
         let injected = disk.tier.places[0].file.faults();
         match fault {
             Fault::Writes(errno) => injected.fail_writes(Some(errno)),

@@ -177,7 +177,13 @@ fn content_cannot_pose_as_a_record() {
     for at in (0..59_000).step_by(UNIT) {
         image[at..at + HEAD].copy_from_slice(&head.encode(&secret));
     }
-    assert!(disk.offer(Record { key: key(2), stamp: ZERO, scope: Bytes::new(), meta: Bytes::new(), body: image.into() }));
+    assert!(disk.offer(Record {
+        key: key(2),
+        stamp: ZERO,
+        scope: Bytes::new(),
+        meta: Bytes::new(),
+        body: image.into()
+    }));
     disk.flush();
     disk.crash();
     let disk = rig.open();

@@ -231,7 +231,9 @@ fn like_a_map() {
         seen.reclaimed += more.reclaimed;
     }
     eprintln!("{seen:?}");
-    assert!(seen.reinserted > 0 && seen.reclaimed > 0 && seen.crashes > 0 && seen.judged > 0 && seen.hits > seen.misses / 4);
+    assert!(
+        seen.reinserted > 0 && seen.reclaimed > 0 && seen.crashes > 0 && seen.judged > 0 && seen.hits > seen.misses / 4
+    );
 }
 
 const KEYS: u64 = 200;

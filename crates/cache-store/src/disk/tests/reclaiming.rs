@@ -48,7 +48,7 @@ fn an_index_that_is_full_drops_the_oldest_early() {
     disk.flush();
     let stats = disk.stats();
     // Tables of a few entries are not filled as evenly as large ones.
-    assert!(stats.index_bytes <= limit.get() * 3 / 2 && stats.objects > 1000, "{stats:?}");
+    assert!(stats.index_bytes <= limit.get() * 3 / 2 && stats.objects > 400, "{stats:?}");
     assert!(stats.refused > 0 && stats.reclaimed > 0, "{stats:?}");
     assert!(accepted > Some(19_000) && accepted.is_some_and(|n| read(&disk, n).is_some()), "it goes on");
     assert!(matches!(rig.alerts()[..], [DiskAlert::IndexFull { .. }]));
@@ -151,7 +151,11 @@ fn swept_across_crashes() {
             assert_eq!(read(disk, 200).map(|found| found.stamp), Some(stamp(70, 3)));
         };
         check(&disk);
-        if crash { disk.crash() } else { drop(disk) }
+        if crash {
+            disk.crash()
+        } else {
+            drop(disk)
+        }
         let disk = rig.open();
         check(&disk);
         // A lower one changes nothing, and asks nothing.
