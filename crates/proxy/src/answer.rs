@@ -14,13 +14,15 @@ use http::{Method, Request, Response, StatusCode};
 use smallvec::SmallVec;
 
 use crate::pieces::{self, Multipart, Piece};
-use crate::slices::Sliced;
+use crate::slices::{Held, Sliced};
 use crate::stored::{StoredParts, StoredResponse};
 
 /// Where the bytes of an answer come from.
 pub(crate) enum Source {
     /// All of them are here.
     Whole(Bytes),
+    /// All that the answer needs of them is here, in slices.
+    Held(Held),
     /// They are kept in slices.
     Sliced(Box<Sliced>),
     /// They arrive.
@@ -73,6 +75,7 @@ impl Source {
     fn length(&self) -> Option<u64> {
         match self {
             Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Held(held) => Some(held.length()),
             Self::Sliced(sliced) => Some(sliced.length()),
             Self::Stream(_) => None,
         }
@@ -82,6 +85,7 @@ impl Source {
     fn body(self, wanted: impl IntoIterator<Item = Piece>) -> Body {
         match self {
             Self::Whole(bytes) => pieces::body_of(wanted.into_iter().map(|piece| piece.of(&bytes))),
+            Self::Held(held) => held.body(wanted),
             Self::Sliced(sliced) => sliced.body(wanted),
             Self::Stream(body) => body,
         }
@@ -90,11 +94,11 @@ impl Source {
     fn into_whole(self) -> Body {
         match self {
             Self::Whole(bytes) => Body::full(bytes),
-            Self::Sliced(sliced) => {
-                let last = sliced.length().saturating_sub(1);
-                sliced.body([Piece::Of(ByteRange { first: 0, last })])
-            }
             Self::Stream(body) => body,
+            Self::Held(_) | Self::Sliced(_) => {
+                let last = self.length().unwrap_or_default().saturating_sub(1);
+                self.body([Piece::Of(ByteRange { first: 0, last })])
+            }
         }
     }
 }

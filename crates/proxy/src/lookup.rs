@@ -29,7 +29,7 @@ pub(crate) enum Found {
 /// What a look-up sees: memory, and what it has had read from the disk.
 struct Shelf<'a> {
     store: &'a Store<Stored>,
-    read: SmallVec<[(u128, Option<CachedObject>); 2]>,
+    read: SmallVec<[(u128, Option<CachedObject>); 1]>,
     /// The first key that only the disk has.
     lacking: Cell<Option<u128>>,
 }

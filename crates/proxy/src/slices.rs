@@ -6,6 +6,7 @@
 mod body;
 mod cut;
 mod fetch;
+mod held;
 mod key;
 mod respond;
 mod table;
@@ -17,6 +18,7 @@ use holm_model::manifest::DiskAdmission;
 pub(crate) use self::body::Sliced;
 pub(crate) use self::cut::{Cutter, leaving_slices};
 pub(crate) use self::fetch::Asking;
+pub(crate) use self::held::Held;
 pub(crate) use self::key::{Nonce, SLICE_BYTES, covered, slice_key, slice_of};
 pub(crate) use self::respond::FoundSliced;
 pub(crate) use self::table::SliceTable;

@@ -1,31 +1,36 @@
 //! Storing: what a fetch brought, made ready for everyone and put into the cache.
 
+mod parts;
+mod slices;
+mod subject;
+mod variants;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use holm_cache_policy::{
-    CacheKey, FetchTimes, KeyInput, NoStoreReason, NoVarySearch, Parts, RequestDirectives, Selected, VarySpec,
-    VaryValues, cache_groups, extract_tags, may_combine, storable, strip_for_client, strong_etag, updatable,
+    CacheKey, FetchTimes, NoStoreReason, NoVarySearch, RequestDirectives, Selected, VarySpec, VaryValues, cache_groups,
+    extract_tags, storable, strip_for_client, updatable,
 };
 use holm_cache_store::{Changed, FillGuard, Moment, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_model::manifest::{CacheRule, DiskAdmission, QueryRule};
 use holm_model::units::Timestamp;
 use holm_transport::body::Body;
-use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE};
+use http::header::{AGE, AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Request, StatusCode, response};
 use tracing::debug;
 
-use crate::address::Authority;
+pub(crate) use self::slices::Slices;
+use self::subject::Place;
+pub(crate) use self::subject::{Subject, shadow};
 use crate::fields::Fields;
 use crate::fill::StaleObject;
 use crate::forward::X_FORWARDED_FOR;
-use crate::internal::Scheme;
-use crate::node::{CachedObject, Node, Role, Target, equivalent_key, key_input, origin, path_key};
-use crate::slices::{Cutter, Nonce, SLICE_BYTES, slice_key};
-use crate::stored::{Aside, Stored, StoredParts, StoredResponse, StoredSliced};
+use crate::node::{CachedObject, Node, Role, Target, equivalent_key, origin, path_key};
+use crate::slices::SLICE_BYTES;
+use crate::stored::{Aside, Stored, StoredResponse, StoredSliced};
 use crate::underway::Entry;
-use crate::variants::Variants;
 
 /// The right to store what one fetch brings. It begins before the fetch does: what is purged, or changed, from then on
 /// rejects what it stores.
@@ -48,25 +53,6 @@ pub(crate) struct Storing {
     rule: CacheRule,
 }
 
-/// What of a request, its target and its route outlives them: the right to store is taken from it for each fetch anew.
-#[derive(Debug, Clone)]
-pub(crate) struct Subject {
-    asked: Request<()>,
-    place: Place,
-    primary: CacheKey,
-    scope: Scope,
-    rule: CacheRule,
-}
-
-/// What of a [`Target`] enters keys, for one who outlives it.
-#[derive(Debug, Clone)]
-struct Place {
-    site: String,
-    scheme: Scheme,
-    authority: Authority,
-    content_digest: Option<[u8; 32]>,
-}
-
 /// What becomes of a stored response that was confirmed, or whose fields were renewed.
 pub(crate) enum Renewed {
     /// It is stored again, for everyone.
@@ -84,19 +70,6 @@ pub(crate) struct Storable {
     key: CacheKey,
     /// The key of its URL.
     primary: CacheKey,
-}
-
-/// Slices of a response whose head is stored already, or will be.
-pub(crate) struct Slices {
-    scope: Scope,
-    as_of: Seq,
-}
-
-impl Storable {
-    /// Its slices.
-    pub(crate) fn slices(&self) -> Slices {
-        Slices { scope: self.scope.clone(), as_of: self.as_of }
-    }
 }
 
 /// A response's status and fields, and how long its body will be if that is known.
@@ -134,23 +107,6 @@ impl Storing {
             primary: self.primary,
             scope: self.scope.clone(),
             rule: self.rule.clone(),
-        }
-    }
-
-    /// Reads the head of a response in slices where only the disk has it: what a 206 brings may be more of the same.
-    pub(crate) async fn recall_head(&mut self, storable: &Storable) {
-        if self.node.store.get(storable.key.0).is_none()
-            && let Some(head) = self.node.find(storable.key.0).await
-        {
-            self.recalled = Some(head);
-        }
-    }
-
-    /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
-    /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
-    pub(crate) async fn recall(&mut self) {
-        if self.node.store.get(self.primary.0).is_none() {
-            self.recalled = self.node.find(self.primary.0).await;
         }
     }
 
@@ -258,158 +214,6 @@ impl Storing {
         self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
     }
 
-    fn store_in_slices(&self, storable: Storable, bytes: &Bytes) {
-        let nonce = Nonce::new();
-        let mut cutter = Cutter::new(0, bytes.len() as u64);
-        let mut rest = bytes.clone();
-        while let Some((index, slice)) = cutter.take(&mut rest) {
-            self.store_slice(&storable, nonce, index, slice);
-        }
-        self.store_sliced(storable, nonce, bytes.len() as u64, self.rule.disk);
-    }
-
-    /// Would a head made of this 206's be good for everyone, and lead to slices that can be asked for?
-    pub(crate) fn leads_to_slices(&self, storable: &Storable) -> bool {
-        let headers = storable.head.headers();
-        // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client knows already.
-        let told = !self.asked.headers().contains_key(IF_RANGE) || headers.contains_key(CONTENT_TYPE);
-        told && strong_etag(&headers).is_some()
-    }
-
-    /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
-    /// already. Gives what its slices are kept under.
-    pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
-        let mut headers = storable.head.headers();
-        let known = self.node.store.get(storable.key.0).or_else(|| self.recalled.clone());
-        let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
-            && known.key == storable.key
-            && known.length == length
-            && may_combine(&known.head.headers(), &headers)
-        {
-            return known.nonce;
-        }
-        let mut head = StoredResponse::clone(&storable.head);
-        head.status = StatusCode::OK;
-        headers.remove(CONTENT_RANGE);
-        headers.insert(CONTENT_LENGTH, length.into());
-        head.fields = Fields::of(&headers);
-        let nonce = Nonce::new();
-        if storable.key != self.primary {
-            // The URL's own key does not lead there.
-            self.node.traces.leave(self.primary);
-        }
-        self.store_sliced(Storable { head: Arc::new(head), ..storable.clone() }, nonce, length, self.rule.disk);
-        nonce
-    }
-
-    /// May what a 206 brings of a response of this scope be stored beside what is there?
-    ///
-    /// # Errors
-    /// The first reason against it.
-    pub(crate) fn accept_slices(&self, received: Received<'_>, head: &CachedObject) -> Result<Slices, NoStoreReason> {
-        let Received { status, headers, times, as_of, .. } = received;
-        storable(&Method::GET, self.asked.headers(), status, headers, &self.rule, times)?;
-        Ok(Slices { scope: self.described(head.scope(), headers).united(head.scope()), as_of })
-    }
-
-    /// Stores one slice of a response that is here as a whole.
-    pub(crate) fn store_slice(&self, storable: &Storable, nonce: Nonce, index: u64, bytes: Bytes) {
-        self.store_one_of(&storable.slices(), slice_key(nonce, index), bytes);
-    }
-
-    /// Stores one slice of a response, on disk too where there is one, after waiting for room. Gives what is stored, or
-    /// would be if there were room; and whether it is kept where it can be read again.
-    pub(crate) async fn spill_slice(&self, slices: &Slices, key: u128, bytes: Bytes) -> (CachedObject, bool) {
-        let slice = self.unstored_slice(slices, bytes);
-        let spills = self.node.spills(self.rule.disk);
-        let spilled = spills && self.node.patience.wait(self.node.store.spill(key, &slice)).await == Some(true);
-        self.keep(key, &slice, self.rule.disk);
-        let kept = if spills { spilled } else { self.node.store.contains(key) };
-        (slice, kept)
-    }
-
-    /// Stores one slice of a response in memory.
-    pub(crate) fn store_one_of(&self, slices: &Slices, key: u128, bytes: Bytes) -> CachedObject {
-        let slice = self.unstored_slice(slices, bytes);
-        self.keep(key, &slice, self.rule.disk);
-        slice
-    }
-
-    /// One that nobody would find.
-    pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
-        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
-    }
-
-    /// Stores a response whose slices are on disk already. It goes there too, and what leads to it: without them the slices
-    /// would lie there for nothing.
-    pub(crate) fn store_spilled(&self, storable: Storable, nonce: Nonce, length: u64) {
-        let (store, disk) = (&self.node.store, self.rule.disk);
-        let list = storable.primary.0;
-        let queries = Aside::Queries.of(path_key(&self.place.key_input(&self.asked, &self.rule)));
-        for key in [(storable.key.0 != list).then_some(list), (storable.primary != self.primary).then_some(queries)] {
-            if let Some((key, object)) = key.and_then(|key| Some((key, store.get(key)?))) {
-                store.used(key, &object, disk);
-            }
-        }
-        self.store_sliced(storable, nonce, length, DiskAdmission::Always);
-    }
-
-    /// Stores a response whose slices are stored, or will be, under `nonce`; `length` is its body's.
-    pub(crate) fn store_sliced(&self, storable: Storable, nonce: Nonce, length: u64, disk: DiskAdmission) {
-        let Storable { head, scope, as_of, key, primary } = storable;
-        if primary != self.primary {
-            // What stood for this query alone would hide the one that stands for all equivalent ones.
-            self.node.store.remove(self.primary.0);
-        }
-        let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
-        let object = Arc::new(Object::new(stored, Bytes::new(), scope, as_of, self.begun.local));
-        self.keep(key.0, &object, disk);
-    }
-
-    /// Drops the parts of a response.
-    pub(crate) fn forget_parts(&self, storable: &Storable) {
-        self.node.store.remove(Aside::Parts.of(storable.key));
-    }
-
-    /// Stores the part of a response that a 206 with these fields brought, beside those that are there already.
-    pub(crate) fn store_part(&self, storable: Storable, fields: &HeaderMap, bytes: Bytes) {
-        let Some(part) = Parts::of(self.asked.headers(), fields, bytes) else { return };
-        let (place, mut storable, mut parts) = (Aside::Parts.of(storable.key), storable, part);
-        if storable.key != self.primary {
-            // The URL's own key does not lead there.
-            self.node.traces.leave(self.primary);
-        }
-        // The next tier may know of purges that the others have not been held against yet.
-        let applied = self.node.marks.applied();
-        let known = self.node.store.get(place);
-        // Nor is what was purged softly made younger, or the new part older, by being put together.
-        let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
-        if let Some(known) = &known
-            && let Stored::Parts(stored) = known.meta()
-            && may_combine(&stored.head.headers(), &storable.head.headers())
-            && let Some(combined) = stored.parts.with(&parts)
-            && combined.held() <= self.node.max_held
-        {
-            parts = combined;
-            storable.scope = storable.scope.united(known.scope());
-            storable.as_of = storable.as_of.min(applied);
-        }
-        let mut head = StoredResponse::clone(&storable.head);
-        let mut headers = head.headers();
-        headers.remove(CONTENT_RANGE);
-        // RFC 9111 §3.4: parts that make a whole are one response.
-        if let Some(pieces) = parts.whole() {
-            let whole = join(&pieces);
-            headers.insert(CONTENT_LENGTH, whole.len().into());
-            (head.status, head.fields) = (StatusCode::OK, Fields::of(&headers));
-            return self.store(Storable { head: Arc::new(head), ..storable }, whole);
-        }
-        head.fields = Fields::of(&headers);
-        let stored = Stored::Parts(Arc::new(StoredParts { head, parts }));
-        self.insert(place, stored, Bytes::new(), storable.scope, storable.as_of);
-    }
-
     /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4). What it says
     /// then has to pass every rule for storing, and may select it by other fields: a 304 can bring what is for one client.
     pub(crate) fn renew(
@@ -497,35 +301,6 @@ impl Storing {
         Fields::of(&headers)
     }
 
-    /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
-    fn variant_key(&self, primary: CacheKey, spec: &VarySpec, values: &VaryValues, response: &HeaderMap) -> CacheKey {
-        // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.store.get(primary.0).or_else(|| self.recalled.clone());
-        let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
-        let variants = match known.as_deref().map(Object::meta) {
-            Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
-            Some(Stored::Variants(variants)) => self.renew_variants(primary, variants.with_spec(spec.clone()).into()),
-            _ => self.renew_variants(primary, Variants::new(spec.clone()).into()),
-        };
-        let key = variants.latest_key(primary, values);
-        let weighed = variants.weight();
-        if let Some(oldest) = variants.keep(key, self.asked.headers(), response) {
-            self.node.store.remove(oldest.0);
-            self.node.store.remove(Aside::Parts.of(oldest));
-        }
-        // What is stored is weighed once: a list that has grown is stored anew.
-        if variants.weight() > weighed {
-            self.renew_variants(primary, variants);
-        }
-        key
-    }
-
-    fn renew_variants(&self, primary: CacheKey, variants: Arc<Variants>) -> Arc<Variants> {
-        let stored = Stored::Variants(Arc::clone(&variants));
-        self.insert(primary.0, stored, Bytes::new(), self.scope.clone(), self.begun.applied);
-        variants
-    }
-
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
         self.keep(key, &object, self.rule.disk);
@@ -540,68 +315,6 @@ impl Storing {
             debug!(%refused, "a fetched object was not stored");
         }
     }
-}
-
-impl Subject {
-    pub(crate) fn of<B>(target: &Target<'_>, request: &Request<B>) -> Self {
-        Self {
-            asked: shadow(request),
-            place: Place {
-                site: target.key_site().to_owned(),
-                scheme: target.scheme,
-                authority: target.authority.clone(),
-                content_digest: target.content_digest,
-            },
-            primary: target.key(request),
-            scope: target.scope(request),
-            rule: target.route.rule.clone(),
-        }
-    }
-
-    /// The right to store what a fetch brings that begins now.
-    pub(crate) fn storing(self, node: &Arc<Node>) -> Storing {
-        let Self { asked, place, primary, scope, rule } = self;
-        let underway = node.underway.enter(primary);
-        let guard = node.marks.begin_fill();
-        Storing {
-            begun: guard.begun(),
-            guard,
-            asked,
-            place,
-            _underway: underway,
-            primary,
-            recalled: None,
-            scope,
-            rule,
-            node: Arc::clone(node),
-        }
-    }
-
-    /// May what is stored of it go to disk?
-    pub(crate) const fn disk(&self) -> DiskAdmission {
-        self.rule.disk
-    }
-
-    /// Is it a GET's? Only of such a response parts can be asked for.
-    pub(crate) fn is_get(&self) -> bool {
-        *self.asked.method() == Method::GET
-    }
-}
-
-impl Place {
-    fn key_input<'a>(&'a self, request: &'a Request<()>, rule: &'a CacheRule) -> KeyInput<'a> {
-        let input = key_input(&self.site, self.scheme, &self.authority, request, &rule.key);
-        KeyInput { content: self.content_digest, ..input }
-    }
-}
-
-/// The request without its body.
-pub(crate) fn shadow<B>(request: &Request<B>) -> Request<()> {
-    let mut shadow = Request::new(());
-    *shadow.method_mut() = request.method().clone();
-    *shadow.uri_mut() = request.uri().clone();
-    *shadow.headers_mut() = request.headers().clone();
-    shadow
 }
 
 /// One contiguous body, so that a hit is one write. It has bytes of its own: a chunk is often a piece of the buffer that it was

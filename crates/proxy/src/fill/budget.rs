@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What all fills of a node may hold at once, in bytes; shared by their buffers.
 #[derive(Debug)]
@@ -26,6 +27,17 @@ impl FillBudget {
     /// Bytes that are held now.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Others give back as long as this is held: see [`FillBudget::freed`].
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+
+    /// Until something is given back, told to those who are [waiting](FillBudget::waiting).
+    pub(super) fn freed(&self) -> Notified<'_> {
+        self.room.notified()
     }
 
     /// Takes `bytes` from the budget; `false` (and nothing taken) where they do not fit.
@@ -60,6 +72,10 @@ impl Charge {
         Self { budget: Arc::clone(budget), held: 0 }
     }
 
+    pub(super) const fn budget(&self) -> &Arc<FillBudget> {
+        &self.budget
+    }
+
     /// Bytes taken.
     pub(crate) const fn held(&self) -> u64 {
         self.held
@@ -77,10 +93,10 @@ impl Charge {
     /// Takes more as soon as it fits; `false` where it does not in time.
     pub(crate) async fn wait(&mut self, bytes: u64, limit: Duration) -> bool {
         let budget = Arc::clone(&self.budget);
-        let _waiting = Waiting::new(&budget);
+        let _waiting = budget.waiting();
         let fits = async {
             loop {
-                let mut room = pin!(budget.room.notified());
+                let mut room = pin!(budget.freed());
                 room.as_mut().enable();
                 if self.add(bytes) {
                     return;
@@ -96,7 +112,7 @@ impl Charge {
         self.budget.used() + bytes <= self.budget.limit / 2 && self.add(bytes)
     }
 
-    /// Takes more whether it fits or not: for holders that are bounded by themselves.
+    /// Takes more whether it fits or not: for one who holds nothing, and has it in memory already.
     pub(super) fn overdraw(&mut self, bytes: u64) {
         self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.held += bytes;
@@ -117,14 +133,7 @@ impl Drop for Charge {
 }
 
 /// One that waits for room.
-struct Waiting<'a>(&'a FillBudget);
-
-impl<'a> Waiting<'a> {
-    fn new(budget: &'a FillBudget) -> Self {
-        budget.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(budget)
-    }
-}
+pub(super) struct Waiting<'a>(&'a FillBudget);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {

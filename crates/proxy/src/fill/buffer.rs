@@ -5,9 +5,11 @@
 //! slowest reader holds nothing back. A body that can't be stored is passed on ([`FillWriter::slide`]): chunks that every
 //! reader has passed are dropped, no new readers begin, and the slowest holds the writer (hence the origin) back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,6 +18,7 @@ use http::HeaderMap;
 use http_body::Frame;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::budget::{Charge, FillBudget};
 use super::reader::FillReader;
@@ -39,8 +42,19 @@ pub(crate) struct FillSource(Arc<Shared>);
 pub(crate) enum PushError {
     /// A sliding buffer has no reader left: nobody wants the rest.
     Abandoned,
-    /// A whole buffer would go past the budget: slide, then push again.
+    /// The buffer would go past the budget, and what it holds can't go: slide, then push again.
     NoBudget,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    /// It is there.
+    Whole,
+    /// It is there, in a window.
+    Sliding,
+    /// There is no room now.
+    Later,
 }
 
 /// Makes the two ends of a buffer; `length` is the body's declared length.
@@ -66,23 +80,57 @@ impl FillWriter {
         self.0.state.lock().window.total()
     }
 
-    /// Adds a chunk. A sliding buffer waits until its slowest reader is within the window.
+    /// Adds a chunk, as soon as the budget has room for it. A sliding buffer then waits until its slowest reader is within the
+    /// window.
     pub(crate) async fn push(&self, chunk: Bytes) -> Result<(), PushError> {
         if chunk.is_empty() {
             return Ok(());
         }
-        let sliding = {
-            let mut state = self.0.state.lock();
-            if !state.take_room(Window::cost(chunk.len())) {
-                return Err(PushError::NoBudget);
+        let mut pushed = self.try_push(&chunk)?;
+        if pushed == Pushed::Later {
+            let later = self.push_later(&chunk);
+            pushed = match self.0.sliding.load(Ordering::Relaxed) {
+                // Its readers read on, or leave.
+                true => later.await?,
+                false => timeout(ROOM_WAIT, later).await.unwrap_or(Err(PushError::NoBudget))?,
+            };
+        }
+        if pushed == Pushed::Sliding { self.wait_for_room().await } else { Ok(()) }
+    }
+
+    /// Adds a chunk when others give back, or its own readers move.
+    async fn push_later(&self, chunk: &Bytes) -> Result<Pushed, PushError> {
+        let budget = Arc::clone(self.0.state.lock().charge.budget());
+        let _waiting = budget.waiting();
+        loop {
+            let (mut freed, mut moved) = (pin!(budget.freed()), pin!(self.0.room.notified()));
+            freed.as_mut().enable();
+            moved.as_mut().enable();
+            match self.try_push(chunk)? {
+                Pushed::Later => {}
+                pushed => return Ok(pushed),
             }
-            state.window.push(chunk);
-            let (sliding, waiting) = (state.sliding, state.wakers.take());
-            drop(state);
-            waiting.into_iter().for_each(Waker::wake);
-            sliding
-        };
-        if sliding { self.wait_for_room().await } else { Ok(()) }
+            tokio::select! {
+                () = freed => {}
+                () = moved => {}
+            }
+        }
+    }
+
+    fn try_push(&self, chunk: &Bytes) -> Result<Pushed, PushError> {
+        let mut state = self.0.state.lock();
+        if !state.take_room(Window::cost(chunk.len())) {
+            return match (state.sliding, state.read_stored.is_some()) {
+                (true, _) if state.wakers.readers() == 0 => Err(PushError::Abandoned),
+                (true, _) | (_, true) => Ok(Pushed::Later),
+                _ => Err(PushError::NoBudget),
+            };
+        }
+        state.window.push(chunk.clone());
+        let (sliding, waiting) = (state.sliding, state.wakers.take());
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(if sliding { Pushed::Sliding } else { Pushed::Whole })
     }
 
     /// The bytes between two places, which are where pushed chunks begin or end. They are one piece from then on, here too.
@@ -283,18 +331,20 @@ enum End {
 }
 
 impl State {
-    /// Takes so much from the budget. What is bounded otherwise (a window by its readers, what is not stored yet by the size
-    /// of a slice) takes it in any case.
+    /// Takes so much from the budget, after what can be had again has gone. Whoever holds nothing then takes it in any case:
+    /// the chunk is in memory already, and so everyone gets on.
     fn take_room(&mut self, bytes: u64) -> bool {
         if self.charge.add(bytes) {
             return true;
         }
+        self.drop_stored(0);
+        self.trim();
         let bounded = self.sliding || self.read_stored.is_some();
-        if bounded {
-            self.drop_stored(0);
+        if bounded && self.window.held() == 0 {
             self.charge.overdraw(bytes);
+            return true;
         }
-        bounded
+        bounded && self.charge.add(bytes)
     }
 
     /// Drops what nobody needs here.
@@ -337,6 +387,9 @@ impl std::fmt::Debug for State {
 
 /// How much a sliding buffer holds for its slowest reader before the writer waits, in bytes.
 pub(crate) const WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// How long a chunk waits for room in the budget where the slice that it is of has to be held as a whole.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
 
 /// How many of the latest bytes stay at hand for readers that are a little behind, in bytes, though they are stored.
 const RECENT_BYTES: u64 = 4 * 1024 * 1024;

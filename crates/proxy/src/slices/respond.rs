@@ -147,6 +147,10 @@ impl Node {
     ) -> Reply {
         let head = &sliced.head;
         let needed = answer::needed(&request, head, sliced.length);
+        if let Some(held) = self.held(sliced, &needed, target.admission()) {
+            let response = answer::from_stored(&request, head, Source::Held(held), now);
+            return Reply::from_cache(response, Report::hit(&head.meta, now), applied);
+        }
         let presence = self.presence(sliced, &needed);
         if presence == Presence::All {
             let source = self.source_of(object, || Asking::of(self, target, &request));
@@ -205,7 +209,9 @@ impl Node {
     fn presence(&self, sliced: &StoredSliced, needed: &[ByteRange]) -> Presence {
         let indexes = needed.iter().flat_map(|range| slice_of(range.first)..=slice_of(range.last));
         let (mut some, mut all) = (false, true);
-        for index in indexes.take(MAX_LOOKED_FOR) {
+        let slices = needed.iter().map(|range| slice_of(range.last) - slice_of(range.first) + 1).sum::<u64>();
+        let guessed = slices > LOOKED_FOR as u64 && sliced.head.strong_etag().is_some();
+        for index in indexes.take(if guessed { LOOKED_FOR } else { MAX_LOOKED_FOR }) {
             let here = self.store.contains(slice_key(sliced.nonce, index));
             (some, all) = (some || here, all && here);
             if some && !all {
@@ -216,5 +222,9 @@ impl Node {
     }
 }
 
-/// The slices that an answer needs are looked for before it begins, to say what it will be; of very long ones not all.
+/// The slices that an answer needs are looked for before it begins, to say what it will be; of long ones not all, where what
+/// is missing after all can be asked for.
+const LOOKED_FOR: usize = 256;
+
+/// The same where it can't be asked for.
 const MAX_LOOKED_FOR: usize = 4096;

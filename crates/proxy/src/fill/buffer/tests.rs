@@ -81,6 +81,43 @@ async fn the_budget_bounds_whole_buffers_and_is_returned() {
     assert_eq!(budget.used(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn windows_and_slices_wait_for_room_in_the_budget() {
+    const CHUNK: &[u8] = b"12345678";
+    let budget = FillBudget::new(2 * Window::cost(8));
+    let ((one, from_one), (other, from_other)) = (fill_buffer(&budget, None), fill_buffer(&budget, None));
+    let (mut reader, mut other_reader) = (from_one.reader().unwrap(), from_other.reader().unwrap());
+    one.slide();
+    other.slide();
+    push(&one, CHUNK).await;
+    push(&other, CHUNK).await;
+    let mut waiting = pushing(&one, CHUNK);
+    assert!(waiting.as_mut().now_or_never().is_none(), "there is no room");
+    assert_eq!(budget.used(), 2 * Window::cost(8));
+    drain_now(&mut other_reader);
+    assert_eq!(waiting.as_mut().now_or_never(), Some(Ok(())), "the other one's reader has made some");
+    // One that holds nothing gets on.
+    push(&other, CHUNK).await;
+    assert_eq!(budget.used(), 3 * Window::cost(8));
+    drop(waiting);
+    let mut waiting = pushing(&one, CHUNK);
+    assert!(waiting.as_mut().now_or_never().is_none(), "there is no room");
+    drain_now(&mut reader);
+    assert_eq!(waiting.as_mut().now_or_never(), Some(Ok(())), "its own reader has");
+    drop(waiting);
+    let (spilling, _source) = fill_buffer(&budget, None);
+    spilling.spill(Arc::new(|_| Box::pin(std::future::ready(None))));
+    push(&spilling, CHUNK).await;
+    assert_eq!(spilling.push(Bytes::from_static(CHUNK)).await, Err(PushError::NoBudget), "nobody gives any back");
+}
+
+fn pushing<'a>(
+    writer: &'a FillWriter,
+    bytes: &'static [u8],
+) -> Pin<Box<dyn Future<Output = Result<(), PushError>> + 'a>> {
+    Box::pin(writer.push(Bytes::from_static(bytes)))
+}
+
 #[tokio::test]
 async fn what_is_complete_goes_as_its_last_readers_pass() {
     let budget = FillBudget::new(1 << 20);
