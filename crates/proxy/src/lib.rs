@@ -30,6 +30,7 @@ mod ranges;
 mod reasons;
 mod report;
 mod respond;
+mod shards;
 mod shield;
 mod shield_hop;
 mod site;

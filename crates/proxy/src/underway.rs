@@ -1,33 +1,28 @@
 //! Under way: fetches that may bring a response into the cache. A change of the same URL must know of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use holm_cache_policy::CacheKey;
-use parking_lot::Mutex;
+
+use crate::shards::Shards;
 
 /// How many such fetches of each URL are under way.
 #[derive(Debug)]
-pub(crate) struct Underway(Vec<Mutex<HashMap<u128, usize>>>);
+pub(crate) struct Underway(Shards<usize>);
 
 impl Underway {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self((0..SHARDS).map(|_| Mutex::default()).collect()))
+        Arc::new(Self(Shards::default()))
     }
 
     /// One more, until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, key: CacheKey) -> Entry {
-        *self.shard(key).lock().entry(key.0).or_default() += 1;
+        *self.0.lock(key.0).entry(key.0).or_default() += 1;
         Entry { table: Arc::clone(self), key }
     }
 
     pub(crate) fn count(&self, key: CacheKey) -> usize {
-        self.shard(key).lock().get(&key.0).copied().unwrap_or_default()
-    }
-
-    fn shard(&self, key: CacheKey) -> &Mutex<HashMap<u128, usize>> {
-        // The low bits of a hash are as good as any.
-        &self.0[key.0 as usize % SHARDS]
+        self.0.lock(key.0).get(&key.0).copied().unwrap_or_default()
     }
 }
 
@@ -40,7 +35,7 @@ pub(crate) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut shard = self.table.shard(self.key).lock();
+        let mut shard = self.table.0.lock(self.key.0);
         if let Some(count) = shard.get_mut(&self.key.0) {
             *count -= 1;
             if *count == 0 {
@@ -49,9 +44,6 @@ impl Drop for Entry {
         }
     }
 }
-
-/// A power of two well above the number of cores.
-const SHARDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +59,6 @@ mod tests {
         assert_eq!(table.count(key), 1);
         drop(second);
         assert_eq!(table.count(key), 0);
-        assert!(table.shard(key).lock().is_empty());
+        assert!(table.0.lock(key.0).is_empty());
     }
 }

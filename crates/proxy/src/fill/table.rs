@@ -1,13 +1,11 @@
 //! The fills under way: one per key, joined by whoever asks meanwhile.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use holm_cache_store::{Local, Marks, Moment, Object, Scope, Standing};
 use holm_model::ids::Seq;
 use holm_transport::body::Body;
 use http::{Request, StatusCode};
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::buffer::FillSource;
@@ -15,6 +13,7 @@ use super::outcome::{FillCounts, Outcome};
 use crate::hop::HopError;
 use crate::interim::Audience;
 use crate::node::{Node, Target};
+use crate::shards::Shards;
 use crate::stored::{Stored, StoredResponse};
 
 /// One fetch that others may share.
@@ -95,7 +94,7 @@ impl Fill {
 #[derive(Debug)]
 pub(crate) struct FillTable {
     pub(crate) counts: Arc<FillCounts>,
-    shards: Vec<Mutex<HashMap<u128, Arc<Fill>>>>,
+    fills: Shards<Arc<Fill>>,
 }
 
 /// What [`FillTable::enter`] found.
@@ -110,7 +109,7 @@ pub(crate) enum Entered {
 
 impl FillTable {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { counts: Arc::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+        Arc::new(Self { counts: Arc::default(), fills: Shards::default() })
     }
 
     /// Joins the fill of `key` if there is one that `usable` accepts; else begins one, which takes its place, unless `begin`
@@ -121,7 +120,7 @@ impl FillTable {
         usable: impl FnOnce(&Fill) -> bool,
         begin: impl FnOnce() -> Option<Fill>,
     ) -> Entered {
-        let mut shard = self.shard(key).lock();
+        let mut shard = self.fills.lock(key);
         if let Some(fill) = shard.get(&key).filter(|fill| usable(fill)) {
             return Entered::Joined(Arc::clone(fill));
         }
@@ -132,12 +131,7 @@ impl FillTable {
 
     /// Is a fill of `key` under way?
     pub(crate) fn contains(&self, key: u128) -> bool {
-        self.shard(key).lock().contains_key(&key)
-    }
-
-    fn shard(&self, key: u128) -> &Mutex<HashMap<u128, Arc<Fill>>> {
-        // The low bits of a hash are as good as any.
-        &self.shards[key as usize % SHARDS]
+        self.fills.lock(key).contains_key(&key)
     }
 }
 
@@ -168,10 +162,7 @@ impl Ticket {
 
     /// No one else may join from now on; those who have joined keep what they have.
     pub(crate) fn leave_table(&self) {
-        let mut shard = self.table.shard(self.key).lock();
-        if shard.get(&self.key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
-            shard.remove(&self.key);
-        }
+        self.table.fills.remove(self.key, &self.fill);
     }
 }
 
@@ -184,6 +175,3 @@ impl Drop for Ticket {
         }
     }
 }
-
-/// A power of two well above the number of cores.
-const SHARDS: usize = 64;

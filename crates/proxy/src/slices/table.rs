@@ -1,16 +1,15 @@
 //! The slices that are being fetched: each once, whoever wants it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use holm_cache_policy::NoStoreReason;
 use holm_transport::body::{BodyError, BodyErrorKind, Side};
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::fill::Charge;
 use crate::hop::HopError;
 use crate::node::CachedObject;
+use crate::shards::Shards;
 
 /// A slice that has come.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl SliceFill {
 
 /// Every slice of a node that is being fetched.
 #[derive(Debug)]
-pub(crate) struct SliceTable(Vec<Mutex<HashMap<u128, Arc<SliceFill>>>>);
+pub(crate) struct SliceTable(Shards<Arc<SliceFill>>);
 
 /// What [`SliceTable::enter`] found.
 pub(crate) enum Entered {
@@ -97,11 +96,11 @@ pub(crate) enum Entered {
 
 impl SliceTable {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self((0..SHARDS).map(|_| Mutex::default()).collect()))
+        Arc::new(Self(Shards::default()))
     }
 
     pub(crate) fn enter(self: &Arc<Self>, key: u128) -> Entered {
-        let mut shard = self.shard(key).lock();
+        let mut shard = self.0.lock(key);
         if let Some(fill) = shard.get(&key) {
             return Entered::Joined(Arc::clone(fill));
         }
@@ -116,11 +115,6 @@ impl SliceTable {
             Entered::Leader(ticket) => Some(ticket),
             Entered::Joined(_) => None,
         }
-    }
-
-    fn shard(&self, key: u128) -> &Mutex<HashMap<u128, Arc<SliceFill>>> {
-        // The low bits of a hash are as good as any.
-        &self.0[key as usize % SHARDS]
     }
 }
 
@@ -140,10 +134,7 @@ impl Ticket {
     }
 
     fn leave_table(&self) {
-        let mut shard = self.table.shard(self.key).lock();
-        if shard.get(&self.key).is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
-            shard.remove(&self.key);
-        }
+        self.table.0.remove(self.key, &self.fill);
     }
 }
 
@@ -162,6 +153,3 @@ impl Drop for Ticket {
 
 /// The reason of an answer that ended before its end.
 pub(super) const BROKE_OFF: &str = "broke-off";
-
-/// A power of two well above the number of cores.
-const SHARDS: usize = 64;
