@@ -46,8 +46,8 @@ pub(crate) struct Storing {
     /// Tells those who change the URL that this may bring something of it.
     _underway: Entry,
     primary: CacheKey,
-    /// What stands there, if it was read from disk.
-    recalled: Option<CachedObject>,
+    /// What was read from disk to be known below, and its key.
+    recalled: Option<(CacheKey, CachedObject)>,
     /// What it is about, without tags: those come with the response.
     scope: Scope,
     rule: CacheRule,
@@ -305,6 +305,22 @@ impl Storing {
         let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
         self.keep(key, &object, self.rule.disk);
         object
+    }
+
+    /// Reads what stands under a key where only the disk has it: [`Storing::known_under`] finds it then.
+    async fn recall_under(&mut self, key: CacheKey) {
+        if self.node.store.get(key.0).is_none()
+            && let Some(object) = self.node.find(key.0).await
+        {
+            self.recalled = Some((key, object));
+        }
+    }
+
+    /// What stands under a key: in memory, or as it was recalled, for memory need not have taken it.
+    fn known_under(&self, key: CacheKey) -> Option<CachedObject> {
+        let recalled =
+            || self.recalled.as_ref().filter(|(known, _)| *known == key).map(|(_, object)| Arc::clone(object));
+        self.node.store.get(key.0).or_else(recalled)
     }
 
     fn keep(&self, key: u128, object: &CachedObject, disk: DiskAdmission) {

@@ -40,21 +40,16 @@ impl Storing {
 
     /// Reads the head of a response in slices where only the disk has it: what a 206 brings may be more of the same.
     pub(crate) async fn recall_head(&mut self, storable: &Storable) {
-        if self.node.store.get(storable.key.0).is_none()
-            && let Some(head) = self.node.find(storable.key.0).await
-        {
-            self.recalled = Some(head);
-        }
+        self.recall_under(storable.key).await;
     }
 
     /// A 206 has told how long the whole is: stores a head for it that leads to slices, or finds the one that is there
     /// already. Gives what its slices are kept under.
     pub(crate) fn store_sliced_part(&self, storable: &Storable, length: u64) -> Nonce {
         let mut headers = storable.head.headers();
-        let known = self.node.store.get(storable.key.0).or_else(|| self.recalled.clone());
+        let known = self.known_under(storable.key);
         let known = known.filter(|known| self.node.marks.standing_of(known) == Standing::Live);
         if let Some(Stored::Sliced(known)) = known.as_deref().map(Object::meta)
-            && known.key == storable.key
             && known.length == length
             && may_combine(&known.head.headers(), &headers)
         {

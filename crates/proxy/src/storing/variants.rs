@@ -15,9 +15,7 @@ impl Storing {
     /// Reads what stands under the URL's key where only the disk has it: to be done before a response that may vary is
     /// accepted. Without it, all variants on disk would be out of reach once memory has lost their list.
     pub(crate) async fn recall(&mut self) {
-        if self.node.store.get(self.primary.0).is_none() {
-            self.recalled = self.node.find(self.primary.0).await;
-        }
+        self.recall_under(self.primary).await;
     }
 
     /// The key of a variant; the entry that points to it is renewed where the response varies by other fields.
@@ -29,7 +27,7 @@ impl Storing {
         response: &HeaderMap,
     ) -> CacheKey {
         // One that was purged will be swept, and with it all that stands behind it.
-        let known = self.node.store.get(primary.0).or_else(|| self.recalled.clone());
+        let known = self.known_under(primary);
         let known = known.filter(|known| self.node.marks.standing_of(known) != Standing::Hard);
         let variants = match known.as_deref().map(Object::meta) {
             Some(Stored::Variants(variants)) if variants.latest_is(spec) => Arc::clone(variants),
