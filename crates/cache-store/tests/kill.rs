@@ -9,14 +9,12 @@ use std::collections::HashMap;
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use bytes::Bytes;
 use fastrand::Rng;
+use futures_executor::block_on as wait;
 use holm_cache_store::{Disk, DiskConfig, Record, Stamp};
 use holm_model::disk::DiskPlace;
 use holm_model::ids::Seq;
@@ -142,23 +140,6 @@ fn record(n: u64, version: u64) -> Record {
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 const KEYS: u64 = 1500;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Waker};
+use std::thread;
 
+use futures_executor::block_on as wait;
 use holm_model::ids::Seq;
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -92,24 +93,6 @@ fn record(number: u64, version: u64, len: usize, stamp: Stamp) -> Record {
         scope: Bytes::from(format!("scope of {number}")),
         meta: Bytes::from(format!("version {version} of {number}")),
         body: body(number, version, len),
-    }
-}
-
-/// Waits for a future.
-fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => thread::park(),
-        }
     }
 }
 

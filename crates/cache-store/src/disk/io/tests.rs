@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker};
 
+use futures_executor::block_on as wait;
 use io_uring::IoUring;
 use tempfile::TempDir;
 
@@ -252,23 +252,6 @@ fn the_best_engine_is_taken() {
     let file = BlockFile::open(&dir.path().join("region"), 0, 1 << 16).unwrap();
     let has_ring = IoUring::new(1).is_ok();
     assert_eq!(matches!(file.reads, Reads::Ring(_)), has_ring);
-}
-
-/// A future's outcome.
-fn wait<F: Future + Unpin>(mut future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => return outcome,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 const OFFSET: u64 = 8192;
