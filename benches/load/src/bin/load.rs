@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use holm_bench_load::{Fill, Rate, burst, fill, rate};
+use holm_bench_load::{Fill, Rate, burst, fill, rate, tell};
 use serde_json::Value;
 
 /// A client of a measurement
@@ -51,16 +51,7 @@ enum Load {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
-        Ok(measured) => {
-            println!("{measured}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    tell(run(Args::parse()).await)
 }
 
 async fn run(args: Args) -> Result<Value> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use clap::{Parser, Subcommand};
+use holm_bench_load::tell;
 use holm_cache_store::{Disk, DiskConfig, Record, Stamp};
 use holm_model::disk::DiskPlace;
 use holm_model::units::ByteSize;
@@ -39,16 +40,7 @@ enum What {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(&Args::parse()).await {
-        Ok(measured) => {
-            println!("{measured}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    tell(run(&Args::parse()).await)
 }
 
 async fn run(args: &Args) -> Result<Value> {
