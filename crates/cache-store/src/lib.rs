@@ -3,6 +3,7 @@
 //! `unsafe` is for the disk's I/O alone (`disk/io`): io_uring, buffers that the kernel fills, locks of a device's ranges.
 
 mod disk;
+mod fields;
 mod marks;
 mod memory;
 mod object;
@@ -15,7 +16,7 @@ pub use self::disk::{
 };
 pub use self::marks::{
     AT_ONCE, Changed, FillGuard, Followed, JournalAlert, JournalError, Local, Marks, Moment, OnAlert, Opened, Standing,
-    SweepFloor, SweepNeed,
+    SweepNeed,
 };
 pub use self::memory::{Memory, MemoryStats, Refused};
 pub use self::object::{Meta, Object, allocated};

@@ -28,9 +28,10 @@ pub use self::local::{Changed, Local};
 use self::purges::Purge;
 #[cfg(test)]
 pub(crate) use self::sweep::DISK_SWEEP_MARKS;
-pub use self::sweep::{FillGuard, SweepFloor, SweepNeed};
+pub use self::sweep::{FillGuard, SweepNeed};
 use crate::object::Object;
 use crate::scope::Scope;
+use crate::stamp::Stamp;
 
 /// What the purges leave of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,10 +260,10 @@ impl Marks {
     /// What the purges leave of an object. Two atomic loads where nothing was purged since the last look-up of it. One that
     /// was in nobody's store while a sweep dropped marks that it was not held against counts as purged.
     pub fn standing_of<M>(&self, object: &Object<M>) -> Standing {
-        let (checked, local) = object.checked();
+        let Stamp { seq: checked, local } = object.stamp();
         if checked.get() < self.applied.load(Ordering::Acquire) || local.0 < self.local.load(Ordering::Acquire) {
             let inner = self.inner.read();
-            let checked_now = (inner.scalars.applied, Local(inner.local.count()));
+            let checked_now = Stamp { seq: inner.scalars.applied, local: Local(inner.local.count()) };
             let known = inner.remembers(checked, local);
             let standing = if known { inner.standing(object.scope(), checked, local) } else { Standing::Hard };
             match standing {
@@ -276,7 +277,7 @@ impl Marks {
 
     /// Is it a local invalidation, rather than a purge, that rejects the object?
     pub fn is_invalidated<M>(&self, object: &Object<M>) -> bool {
-        self.inner.read().local.concern(object.scope(), object.checked().1)
+        self.inner.read().local.concern(object.scope(), object.stamp().local)
     }
 
     /// A fetch begins: marks newer than now are kept until the guard is dropped.

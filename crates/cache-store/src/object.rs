@@ -85,7 +85,7 @@ impl<M> Object<M> {
         soft: Option<Timestamp>,
     ) -> Self {
         let object = Self { on_disk: AtomicBool::new(true), ..Self::new(meta, body, scope, as_of, stamp.local) };
-        object.mark_checked((stamp.seq, stamp.local), soft);
+        object.mark_checked(stamp, soft);
         object
     }
 
@@ -125,8 +125,8 @@ impl<M> Object<M> {
     /// has made it stale, which whoever stores it again must learn of.
     pub fn good_for(&self) -> Seq {
         // What it was held against comes first: a purge that counts in it has left its trace by then.
-        let (checked, _) = self.checked();
-        if self.soft_since().is_some() { self.as_of } else { checked }
+        let Stamp { seq, .. } = self.stamp();
+        if self.soft_since().is_some() { self.as_of } else { seq }
     }
 
     /// Has it gone to disk, or is it about to?
@@ -134,15 +134,10 @@ impl<M> Object<M> {
         self.on_disk.load(Ordering::Relaxed)
     }
 
-    /// What it was held against.
+    /// What it was held against. Whoever looks whether a soft purge has made it stale does so after this.
     pub(crate) fn stamp(&self) -> Stamp {
-        let (seq, local) = self.checked();
-        Stamp { seq, local }
-    }
-
-    /// The same. Whoever looks whether a soft purge has made it stale does so after this.
-    pub(crate) fn checked(&self) -> (Seq, Local) {
-        (Seq::new(self.checked.load(Ordering::Acquire)), Local(self.checked_local.load(Ordering::Acquire)))
+        let seq = Seq::new(self.checked.load(Ordering::Acquire));
+        Stamp { seq, local: Local(self.checked_local.load(Ordering::Acquire)) }
     }
 
     pub(crate) fn soft_since(&self) -> Option<Timestamp> {
@@ -153,7 +148,7 @@ impl<M> Object<M> {
     }
 
     /// Remembers that every purge and invalidation up to here was held against the object, and a soft one that matched.
-    pub(crate) fn mark_checked(&self, (seq, local): (Seq, Local), soft: Option<Timestamp>) {
+    pub(crate) fn mark_checked(&self, Stamp { seq, local }: Stamp, soft: Option<Timestamp>) {
         if let Some(since) = soft {
             let earliest = |old: u64| if old == 0 { since.as_millis() } else { old.min(since.as_millis()) };
             let _ = self.soft_since.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(earliest(old)));

@@ -205,8 +205,7 @@ impl<M: Meta> Store<M> {
             SweepNeed::Everything => {
                 let floor = self.marks.begin_sweep();
                 self.memory.free_rejected(&self.marks);
-                let stamp = Stamp { seq: floor.seq, local: floor.local };
-                let swept = self.disk.as_ref().is_none_or(|disk| disk.sweep(stamp, &mut |entry| self.keeps(entry)));
+                let swept = self.disk.as_ref().is_none_or(|disk| disk.sweep(floor, &mut |entry| self.keeps(entry)));
                 // What a place holds that has failed may be back at the next start, which is told to drop it. Else, as where
                 // one fails in the middle, the marks stay.
                 if swept || self.disk.as_ref().is_some_and(|disk| disk.has_lost()) && self.marks.disavow() {

@@ -1,8 +1,9 @@
 //! A segment's header and footer. The header says which segment it is; the footer, written when it is full, what is in it.
 
-use super::format::{Fields, Secret, SegmentId, put_segment, put_stamp};
+use super::format::{Secret, SegmentId, put_segment, put_stamp};
 use super::io::{ALIGN, AlignedBuf};
 use super::record::{Head, Kind};
+use crate::fields::Fields;
 use crate::stamp::Stamp;
 
 /// What a footer says of one record.

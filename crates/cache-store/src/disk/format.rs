@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 
 use holm_model::ids::Seq;
 
+use crate::fields::Fields;
 use crate::marks::Local;
 use crate::stamp::Stamp;
 
@@ -64,39 +65,7 @@ pub(super) struct Position {
     pub(super) unit: u32,
 }
 
-/// Fields one after another.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
-
-impl<'a> Fields<'a> {
-    /// The next `len` bytes, if there are as many.
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    pub(super) fn u128(&mut self) -> Option<u128> {
-        self.array().map(u128::from_le_bytes)
-    }
-
+impl Fields<'_> {
     pub(super) fn segment(&mut self) -> Option<SegmentId> {
         Some(SegmentId { number: self.u64()?, nonce: self.u64()? })
     }

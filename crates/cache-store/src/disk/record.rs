@@ -3,8 +3,9 @@
 //! The head's hash covers the hash of what follows it, so the whole is covered; and a new head for the same content, as a
 //! reinserted record gets, costs no hashing of the content.
 
-use super::format::{Fields, Secret, SegmentId, UNIT, put_segment, put_stamp};
+use super::format::{Secret, SegmentId, UNIT, put_segment, put_stamp};
 use crate::disk::{MAX_RECORD_BODY, MAX_RECORD_META, MAX_RECORD_SCOPE, Record};
+use crate::fields::Fields;
 use crate::stamp::Stamp;
 
 /// What a record begins with.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::format::{Fields, SegmentId, put_segment, put_stamp};
+use super::format::{SegmentId, put_segment, put_stamp};
 use super::index::Index;
 use super::io::{ALIGN, AlignedBuf, BlockFile};
 use super::place::{Place, Slot};
@@ -10,6 +10,7 @@ use super::recover::{Rivals, serial_at};
 use super::shape::{SNAPSHOT_AT, SNAPSHOT_SLOT};
 use super::superblock::{Snapshot, Superblock};
 use super::tier::Tier;
+use crate::fields::Fields;
 use crate::stamp::Stamp;
 use holm_model::ids::Seq;
 

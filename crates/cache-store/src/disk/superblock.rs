@@ -3,9 +3,10 @@
 
 use std::io;
 
-use super::format::{Fields, Position, Secret, VERSION, put_stamp};
+use super::format::{Position, Secret, VERSION, put_stamp};
 use super::io::{ALIGN, AlignedBuf, BlockFile};
 use super::shape::Shape;
+use crate::fields::Fields;
 use crate::stamp::Stamp;
 
 /// All of it.

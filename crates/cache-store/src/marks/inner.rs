@@ -6,9 +6,9 @@ use holm_model::ids::{LogId, Seq};
 
 use super::local::{Local, LocalMarks};
 use super::purges::PurgeMarks;
-use super::sweep::SweepFloor;
 use super::{Followed, Moment, Standing};
 use crate::scope::Scope;
+use crate::stamp::Stamp;
 
 /// Everything that the marks know.
 #[derive(Debug, Default)]
@@ -92,12 +92,12 @@ impl Inner {
         self.purges.count_to(self.next_floor()) + self.local.droppable()
     }
 
-    pub(super) fn begin_sweep(&mut self) -> SweepFloor {
+    pub(super) fn begin_sweep(&mut self) -> Stamp {
         self.floor = self.next_floor();
         if self.oldest_fill() < self.floor {
             self.cut = self.floor;
         }
-        SweepFloor { seq: self.floor, local: Local(self.local.begin_sweep()) }
+        Stamp { seq: self.floor, local: Local(self.local.begin_sweep()) }
     }
 
     fn next_floor(&self) -> Seq {
@@ -109,7 +109,7 @@ impl Inner {
         self.fills.keys().next().copied().unwrap_or(self.scalars.applied).min(self.scalars.applied)
     }
 
-    pub(super) fn end_sweep(&mut self, floor: SweepFloor) {
+    pub(super) fn end_sweep(&mut self, floor: Stamp) {
         self.local.end_sweep(floor.local.0);
         self.purges.drop_to(floor.seq);
         self.scalars.dropped = floor.seq.max(self.scalars.dropped);

@@ -11,6 +11,7 @@ use holm_model::ids::Seq;
 use super::inner::MAX_HELD_BACK;
 use super::{Local, Marks, Moment, Standing};
 use crate::scope::Scope;
+use crate::stamp::Stamp;
 
 /// What a sweep is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +22,6 @@ pub enum SweepNeed {
     Memory,
     /// One of everything, that drops marks.
     Everything,
-}
-
-/// What a sweep is done up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SweepFloor {
-    /// Purges.
-    pub seq: Seq,
-    /// Local invalidations.
-    pub local: Local,
 }
 
 /// A fetch under way, as the marks see it: they keep what it may have to obey until it is dropped.
@@ -63,12 +55,12 @@ impl Marks {
 
     /// Raises the floor to what every fill under way is newer than, or, where those hold back too many marks, further:
     /// from now on nothing older is stored.
-    pub fn begin_sweep(&self) -> SweepFloor {
+    pub fn begin_sweep(&self) -> Stamp {
         self.inner.write().begin_sweep()
     }
 
     /// Drops the marks up to `floor`: every stored object is newer or was held against them.
-    pub fn end_sweep(&self, floor: SweepFloor) {
+    pub fn end_sweep(&self, floor: Stamp) {
         self.change(|inner| inner.end_sweep(floor));
     }
 

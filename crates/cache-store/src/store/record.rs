@@ -13,7 +13,7 @@ use crate::scope::Scope;
 impl<M: Meta> Object<M> {
     /// The object for the disk; `None` where its owner keeps such objects in memory only.
     pub(super) fn to_record(self: &Arc<Self>, key: u128) -> Option<Record> {
-        // Before what a soft purge has left: see `checked`.
+        // Before what a soft purge has left: see `stamp`.
         let stamp = self.stamp();
         let mut meta = Vec::with_capacity(META_CAPACITY);
         meta.extend_from_slice(&self.as_of().get().to_le_bytes());

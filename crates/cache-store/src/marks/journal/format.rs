@@ -13,6 +13,7 @@ use holm_model::purge::PurgeMode;
 use holm_model::units::Timestamp;
 use smallvec::SmallVec;
 
+use crate::fields::Fields;
 use crate::marks::inner::{Inner, Scalars};
 use crate::marks::local::{Change, KeptSite};
 use crate::marks::purges::{Mark, Purge, SoftMark};
@@ -111,10 +112,10 @@ fn read(inner: &mut Inner, kind: u8, fields: &mut Fields<'_>) -> Option<()> {
             }
         }
         SITE => {
-            let (site, forgotten) = (fields.id()?, fields.number()?);
+            let (site, forgotten) = (fields.id()?, fields.u64()?);
             let mut marks = Vec::with_capacity(fields.0.len() / 16);
             while !fields.0.is_empty() {
-                marks.push((fields.id()?, fields.number()?));
+                marks.push((fields.id()?, fields.u64()?));
             }
             inner.local.restore(KeptSite { site, forgotten, marks });
         }
@@ -126,7 +127,7 @@ fn read(inner: &mut Inner, kind: u8, fields: &mut Fields<'_>) -> Option<()> {
             }
         }
         CHANGES => {
-            let count = fields.number()?;
+            let count = fields.u64()?;
             let mut changes = Vec::with_capacity(fields.0.len() / 16);
             while !fields.0.is_empty() {
                 changes.push(Change { site: fields.id()?, id: fields.id()? });
@@ -139,14 +140,14 @@ fn read(inner: &mut Inner, kind: u8, fields: &mut Fields<'_>) -> Option<()> {
 }
 
 fn read_state(inner: &mut Inner, fields: &mut Fields<'_>) -> Option<()> {
-    let [flags] = fields.take()?;
-    let log = LogId::from_bytes(fields.take()?);
-    let (applied, dropped) = (Seq::new(fields.number()?), Seq::new(fields.number()?));
+    let [flags] = fields.array()?;
+    let log = LogId::from_bytes(fields.array()?);
+    let (applied, dropped) = (Seq::new(fields.u64()?), Seq::new(fields.u64()?));
     if flags & ANEW != 0 {
         inner.purges.clear();
     }
     inner.purges.drop_to(dropped);
-    inner.local.restore_counts(fields.number()?, fields.number()?);
+    inner.local.restore_counts(fields.u64()?, fields.u64()?);
     let log = (flags & LOG != 0).then_some(log);
     inner.scalars = Scalars { log, applied, dropped, vouched: flags & VOUCHED != 0 };
     inner.floor = dropped;
@@ -194,31 +195,18 @@ fn put_mark(out: &mut Vec<u8>, id: MarkId, mark: &Mark) {
     }
 }
 
-/// The rest of a payload.
-struct Fields<'a>(&'a [u8]);
-
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
     fn id(&mut self) -> Option<MarkId> {
-        self.number().map(MarkId::from_raw)
+        self.u64().map(MarkId::from_raw)
     }
 
     fn mark(&mut self) -> Option<(MarkId, Mark)> {
-        let [flags] = self.take()?;
-        let (id, hard) = (self.id()?, Seq::new(self.number()?));
+        let [flags] = self.array()?;
+        let (id, hard) = (self.id()?, Seq::new(self.u64()?));
         let soft = match flags & SOFT {
             0 => None,
             _ => {
-                let (since, last) = (Timestamp::from_millis(self.number()?), Seq::new(self.number()?));
+                let (since, last) = (Timestamp::from_millis(self.u64()?), Seq::new(self.u64()?));
                 Some(SoftMark { since, last })
             }
         };
@@ -226,8 +214,8 @@ impl Fields<'_> {
     }
 
     fn purge(&mut self) -> Option<Purge> {
-        let [flags, count] = self.take()?;
-        let (seq, time) = (Seq::new(self.number()?), Timestamp::from_millis(self.number()?));
+        let [flags, count] = self.array()?;
+        let (seq, time) = (Seq::new(self.u64()?), Timestamp::from_millis(self.u64()?));
         let ids = (0..count).map(|_| self.id()).collect::<Option<SmallVec<[MarkId; 4]>>>()?;
         let mode = if flags & SOFT == 0 { PurgeMode::Hard } else { PurgeMode::Soft };
         Some(Purge { seq, mode, prefix: flags & PREFIX != 0, time, ids })
