@@ -27,14 +27,17 @@ pub async fn burst(host: SocketAddr, path: &str, connections: usize) -> Result<V
     let begin = |connection| local.spawn_local(ask(connection, Rc::clone(&start), Rc::clone(&path)));
     let tasks: Vec<_> = opened.into_iter().map(begin).collect();
     let answers = local.run_until(future::try_join_all(tasks)).await.context("a request has panicked")?;
-    report(&answers.into_iter().collect::<Result<Vec<_>>>()?)
+    // The connections stay until here: the server is not to be busy with closing them while others wait.
+    let (answers, _open): (Vec<_>, Vec<_>) = answers.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    report(&answers)
 }
 
 /// Asks once all connections are ready to.
-async fn ask(mut connection: Connection, start: Rc<Barrier>, path: Rc<str>) -> Result<(Instant, Answer)> {
+async fn ask(mut connection: Connection, start: Rc<Barrier>, path: Rc<str>) -> Result<((Instant, Answer), Connection)> {
     start.wait().await;
     let sent = Instant::now();
-    Ok((sent, connection.get(&path).await?))
+    let answer = connection.get(&path).await?;
+    Ok(((sent, answer), connection))
 }
 
 fn report(answers: &[(Instant, Answer)]) -> Result<Value> {

@@ -124,6 +124,9 @@ pub enum Dropped {
     #[error("its size was changed")]
     Resized,
     /// All of it.
+    #[error("an older release wrote it, in a version of the format that is not read any more")]
+    Older,
+    /// All of it.
     #[error("both copies of its superblock are damaged")]
     Superblock,
     /// All of it.

@@ -65,6 +65,11 @@ impl<M: Meta> Memory<M> {
         self.capacity.get() / 8
     }
 
+    /// How many objects it is made for.
+    pub(crate) fn fits(&self) -> u64 {
+        self.capacity.get() / MEAN_OBJECT
+    }
+
     /// Is it larger than that?
     pub(crate) fn is_too_large(&self, object: &Object<M>) -> bool {
         u64::from(object.weight()) > self.max_object()

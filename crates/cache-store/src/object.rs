@@ -43,11 +43,11 @@ pub struct Object<M> {
 
 /// A body as it is kept.
 #[derive(Debug)]
-enum Body {
+pub(crate) enum Body {
     /// A small one: in memory of its own, to the byte. What it came in is often a piece of something larger, which would be
     /// kept with it and charged to no one.
     Exact(Box<[u8]>),
-    /// A large one, as it came: what may be kept with it is little beside it.
+    /// A large one, as it came: what may be kept with it is little beside it. Or one that is not to stay in memory.
     AsItCame(Box<Bytes>),
 }
 
@@ -62,10 +62,14 @@ impl<M> Object<M> {
     /// An object whose fetch began when purges up to `as_of` were applied, and local invalidations up to `local` seen.
     #[must_use]
     pub fn new(meta: M, body: Bytes, scope: Scope, as_of: Seq, local: Local) -> Self {
+        Self::with(meta, Body::of(body), scope, as_of, local)
+    }
+
+    fn with(meta: M, body: Body, scope: Scope, as_of: Seq, local: Local) -> Self {
         let (checked, checked_local) = (AtomicU64::new(as_of.get()), AtomicU64::new(local.0));
         Self {
             meta,
-            body: Body::of(body),
+            body,
             scope,
             as_of,
             checked,
@@ -78,13 +82,13 @@ impl<M> Object<M> {
     /// An object that was on disk.
     pub(crate) fn restored(
         meta: M,
-        body: Bytes,
+        body: Body,
         scope: Scope,
         as_of: Seq,
         stamp: Stamp,
         soft: Option<Timestamp>,
     ) -> Self {
-        let object = Self { on_disk: AtomicBool::new(true), ..Self::new(meta, body, scope, as_of, stamp.local) };
+        let object = Self { on_disk: AtomicBool::new(true), ..Self::with(meta, body, scope, as_of, stamp.local) };
         object.mark_checked(stamp, soft);
         object
     }
@@ -180,12 +184,19 @@ impl<M> Drop for Claim<'_, M> {
 }
 
 impl Body {
-    fn of(bytes: Bytes) -> Self {
+    /// To be kept.
+    pub(crate) fn of(bytes: Bytes) -> Self {
         if bytes.len() > EXACT {
-            return Self::AsItCame(Box::new(bytes));
+            return Self::as_it_came(bytes);
         }
         let bytes = Vec::from(bytes);
         Self::Exact(if bytes.capacity() > bytes.len() { bytes.as_slice().into() } else { bytes.into() })
+    }
+}
+
+impl Body {
+    pub(crate) fn as_it_came(bytes: Bytes) -> Self {
+        Self::AsItCame(Box::new(bytes))
     }
 }
 

@@ -31,7 +31,10 @@ use crate::stamp::Stamp;
 pub struct Store<M: Meta> {
     memory: Memory<M>,
     disk: Option<Arc<Disk>>,
+    /// Asked for once.
     ghost: Ghost,
+    /// Read from disk once.
+    read_lately: Ghost,
     turns: Turns<M>,
     marks: Arc<Marks>,
     /// Bytes that the disk tier may take.
@@ -52,7 +55,15 @@ impl<M: Meta> Store<M> {
     #[must_use]
     pub fn new(memory: ByteSize, marks: Arc<Marks>) -> Self {
         let (memory, capacity) = (Memory::new(memory), ByteSize::bytes(0));
-        Self { memory, disk: None, ghost: Ghost::new(0), turns: Turns::new(), marks, capacity }
+        Self {
+            memory,
+            disk: None,
+            ghost: Ghost::new(0),
+            read_lately: Ghost::new(0),
+            turns: Turns::new(),
+            marks,
+            capacity,
+        }
     }
 
     /// The purges that its objects are held against.
@@ -111,7 +122,7 @@ impl<M: Meta> Store<M> {
     ) -> Result<(), Refused> {
         let mut turn = self.turns.take(key);
         let (known, too_large) = (self.on_disk(key), self.memory.is_too_large(&object));
-        let admitted = admission != DiskAdmission::Never && (known || too_large || self.is_admitted(key, admission));
+        let admitted = self.decides(key, &object, admission) == DiskAdmission::Always;
         let written = admitted && self.offer(key, &object);
         if known && !written {
             // The former one must not come back once this one has left memory.
@@ -123,6 +134,16 @@ impl<M: Meta> Store<M> {
             return if written { Ok(()) } else { Err(Refused::TooLarge) };
         }
         self.memory.insert(key, object, guard)
+    }
+
+    /// What an admission comes to for this object, if it is stored now: to be written to disk, or not. To be asked once.
+    pub fn decides(&self, key: u128, object: &Object<M>, admission: DiskAdmission) -> DiskAdmission {
+        let wanted = || self.on_disk(key) || self.memory.is_too_large(object) || self.is_admitted(key, admission);
+        if self.disk.is_some() && admission != DiskAdmission::Never && wanted() {
+            DiskAdmission::Always
+        } else {
+            DiskAdmission::Never
+        }
     }
 
     /// An object was of use: one that is asked for again is written to disk.
@@ -245,9 +266,12 @@ impl<M: Meta> Store<M> {
 
     /// Has the object written to disk, if there is room in the queue.
     fn offer(&self, key: u128, object: &Arc<Object<M>>) -> bool {
-        let takes = |disk: &&Arc<Disk>| !self.marks.is_astray() && disk.takes(key);
-        let Some(disk) = self.disk.as_ref().filter(takes) else { return false };
+        let Some(disk) = self.disk.as_ref().filter(|_| !self.marks.is_astray()) else { return false };
+        // First of all: where it is there already, it needs no room.
         let Some(claim) = Claim::of(object) else { return true };
+        if !disk.takes(key) {
+            return false;
+        }
         let Some(record) = object.to_record(key) else { return false };
         let stamp = record.stamp;
         // Purges up to its stamp are held against it before they may be forgotten: a sweep waits for us, or sees it.

@@ -197,21 +197,46 @@ impl Storing {
 
     /// Stores a response with its whole body.
     pub(crate) fn store(&self, storable: Storable, bytes: Bytes) {
+        if let Some((key, object)) = self.whole(storable, bytes) {
+            self.keep(key, &object, self.rule.disk);
+        }
+    }
+
+    /// The same, but where the disk is to have a large body it is written there first, after waiting for room: a few of them
+    /// fill the disk's queue, and most would be refused.
+    pub(crate) async fn store_waiting(&self, storable: Storable, bytes: Bytes) {
+        let waits = bytes.len() >= WAITS_FROM;
+        let Some((key, object)) = self.whole(storable, bytes) else { return };
+        let mut disk = self.rule.disk;
+        if waits && self.node.marks.standing_of(&object) != Standing::Hard {
+            disk = self.node.store.decides(key, &object, disk);
+            if disk == DiskAdmission::Always {
+                self.node.patience.wait(self.node.store.spill(key, &object)).await;
+            }
+        }
+        self.keep(key, &object, disk);
+    }
+
+    /// A response with its whole body as it is to be kept, and its key; `None` where it is stored in slices, or not at all.
+    fn whole(&self, storable: Storable, bytes: Bytes) -> Option<(u128, CachedObject)> {
         // Beside the whole they are of no use, and if they led to none they lead to none the next time either.
         self.forget_parts(&storable);
         let Storable { head, scope, as_of, key, primary } = storable;
         let declared = head.fields.get(&CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: usize| declared != bytes.len()) {
-            return debug!(declared, held = bytes.len(), "a body is not as long as its head says");
+            debug!(declared, held = bytes.len(), "a body is not as long as its head says");
+            return None;
         }
         if bytes.len() as u64 > SLICE_BYTES {
-            return self.store_in_slices(Storable { head, scope, as_of, key, primary }, &bytes);
+            self.store_in_slices(Storable { head, scope, as_of, key, primary }, &bytes);
+            return None;
         }
         if primary != self.primary {
             // What stood for this query alone would hide the one that stands for all equivalent ones.
             self.node.store.remove(self.primary.0);
         }
-        self.insert(key.0, Stored::Response(StoredResponse::clone(&head)), bytes, scope, as_of);
+        let stored = Stored::Response(StoredResponse::clone(&head));
+        Some((key.0, Arc::new(Object::new(stored, bytes, scope, as_of, self.begun.local))))
     }
 
     /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4). What it says
@@ -332,6 +357,10 @@ impl Storing {
         }
     }
 }
+
+/// Bodies of so many bytes wait for room in the disk's queue, which takes few of them. Smaller ones are refused while it is
+/// full: it is so where more comes than the device can write, and misses are not to be slowed to its pace.
+const WAITS_FROM: usize = 64 << 10;
 
 /// One contiguous body, so that a hit is one write. It has bytes of its own: a chunk is often a piece of the buffer that it was
 /// read into, which would stay with it and be charged to no one.

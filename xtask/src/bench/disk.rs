@@ -98,7 +98,7 @@ fn measure(
         Cache::traffic_server(dir, origin)?,
         Cache::nginx(dir, origin, true)?,
         Cache::nginx(dir, origin, false)?,
-        Cache::holm(dir, origin, profile)?,
+        Cache::holm(dir, origin, profile, size)?,
     ];
     for cache in &mut caches {
         cache.fill(&objects)?;

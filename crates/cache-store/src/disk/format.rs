@@ -1,13 +1,16 @@
 //! The format's elements: numbers in little-endian order, and hashes under a place's secret.
 //!
 //! The secret is what keeps content from posing as structure: a body that holds the image of a record, or of a segment's
-//! footer, fails the keyed hash, wherever it comes to lie.
+//! footer, fails the keyed hash, wherever it comes to lie. Content itself is held against a checksum, which stands in a head
+//! that is so hashed: it has to tell damage alone, and every hit from disk pays for it (16 KiB: 1 µs, BLAKE3 5 µs).
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 
 use holm_model::ids::Seq;
+
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::fields::Fields;
 use crate::marks::Local;
@@ -32,6 +35,17 @@ impl Secret {
         let mut short = [0; 16];
         short.copy_from_slice(&self.hash(&[bytes])[..16]);
         short
+    }
+
+    /// The XXH3 checksum of these one after another, with the secret's beginning as its seed.
+    pub(super) fn checksum(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&self.0[..8]);
+        let mut hasher = Xxh3::with_seed(u64::from_le_bytes(seed));
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.digest128().to_le_bytes()
     }
 
     /// A hash that is computed bit by bit.
@@ -96,6 +110,6 @@ pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
 }
 
 /// The version of everything below the superblock's prelude.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// What positions and lengths of records are counted in.
 pub(super) const UNIT: usize = 512;

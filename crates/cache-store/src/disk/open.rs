@@ -71,6 +71,7 @@ impl Opened {
             Found::Foreign => return Err(DiskError::Foreign { path: path.clone() }),
             Found::Blank => (blank(shape), None),
             Found::Ours(_) => (blank(shape), Some(Dropped::Resized)),
+            Found::Older => (blank(shape), Some(Dropped::Older)),
             Found::Damaged => (blank(shape), Some(Dropped::Superblock)),
         };
         if let Some(why) = why {

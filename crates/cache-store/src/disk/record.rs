@@ -1,6 +1,6 @@
 //! A record: a head of fixed size, then scope, metadata and body, filled up with zeros to whole units.
 //!
-//! The head's hash covers the hash of what follows it, so the whole is covered; and a new head for the same content, as a
+//! The head's hash covers the checksum of what follows it, so the whole is covered; and a new head for the same content, as a
 //! reinserted record gets, costs no hashing of the content.
 
 use super::format::{Secret, SegmentId, UNIT, put_segment, put_stamp};
@@ -20,8 +20,8 @@ pub(super) struct Head {
     pub(super) serial: u64,
     pub(super) stamp: Stamp,
     pub(super) lengths: Lengths,
-    /// The hash of what follows.
-    pub(super) content: [u8; 32],
+    /// The checksum of what follows.
+    pub(super) content: [u8; 16],
 }
 
 /// What a record says.
@@ -73,7 +73,7 @@ impl Lengths {
 impl Head {
     /// The head of a record that is not placed yet.
     pub(super) fn stored(record: &Record, lengths: Lengths, serial: u64, secret: &Secret) -> Self {
-        let content = secret.hash(&[&record.scope, &record.meta, &record.body]);
+        let content = secret.checksum(&[&record.scope, &record.meta, &record.body]);
         let (key, stamp) = (record.key, record.stamp);
         Self { segment: SegmentId::default(), unit: 0, kind: Kind::Stored, key, serial, stamp, lengths, content }
     }
@@ -88,7 +88,7 @@ impl Head {
             serial,
             stamp: Stamp::default(),
             lengths: Lengths::default(),
-            content: [0; 32],
+            content: [0; 16],
         }
     }
 
@@ -152,7 +152,7 @@ pub(super) fn read(bytes: &bytes::Bytes, segment: SegmentId, unit: u32, secret: 
         return None;
     }
     let content = bytes.get(HEAD..HEAD + head.lengths.content())?;
-    if secret.hash(&[content]) != head.content {
+    if secret.checksum(&[content]) != head.content {
         return None;
     }
     let meta_at = HEAD + head.lengths.scope as usize;
@@ -168,9 +168,9 @@ pub(super) fn read(bytes: &bytes::Bytes, segment: SegmentId, unit: u32, secret: 
 }
 
 /// Bytes of a head.
-pub(super) const HEAD: usize = 128;
+pub(super) const HEAD: usize = 112;
 /// The most units of a record.
 pub(super) const MAX_UNITS: usize = (HEAD + MAX_RECORD_SCOPE + MAX_RECORD_META + MAX_RECORD_BODY).div_ceil(UNIT);
 const MAGIC: &[u8; 4] = b"HLMr";
-const RECORD_VERSION: u16 = 1;
+const RECORD_VERSION: u16 = 2;
 const _: () = assert!(MAX_UNITS < 1 << 13, "an index entry has 13 bits for the length");

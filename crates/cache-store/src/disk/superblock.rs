@@ -80,6 +80,8 @@ pub(super) enum Found {
     Ours(Box<Superblock>),
     /// It was one of ours, but neither copy can be read any more.
     Damaged,
+    /// It is one of ours, of a version of the format that is not read any more.
+    Older,
     /// A version of the format that this one does not know.
     Newer(u32),
     /// Something else.
@@ -158,6 +160,7 @@ impl Found {
             (Self::Newer(version), _) | (_, Self::Newer(version)) => Self::Newer(version),
             (Self::Ours(a), Self::Ours(b)) => Self::Ours(if b.generation > a.generation { b } else { a }),
             (ours @ Self::Ours(_), _) | (_, ours @ Self::Ours(_)) => ours,
+            (Self::Older, _) | (_, Self::Older) => Self::Older,
             (Self::Damaged, _) | (_, Self::Damaged) => Self::Damaged,
             (Self::Foreign, _) | (_, Self::Foreign) => Self::Foreign,
             (Self::Blank, Self::Blank) => Self::Blank,
@@ -178,6 +181,7 @@ fn decode(block: &[u8]) -> Found {
         (true, Some(VERSION)) if sound => {
             decode_fields(block, &mut fields).map_or(Found::Damaged, |found| Found::Ours(Box::new(found)))
         }
+        (true, _) if sound => Found::Older,
         (true, _) => Found::Damaged,
     }
 }

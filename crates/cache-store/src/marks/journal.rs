@@ -185,7 +185,8 @@ impl Shared {
         let mut writer = self.writer.lock();
         loop {
             if writer.file.is_some() {
-                self.wake.wait_while(&mut writer, |writer| !writer.dirty && !writer.closing);
+                let is_idle = |writer: &mut Writer| writer.file.is_some() && !writer.dirty && !writer.closing;
+                self.wake.wait_while(&mut writer, is_idle);
                 self.wake.wait_while_for(&mut writer, |writer| !writer.closing, SYNC_WITHIN);
             } else {
                 self.wake.wait_while_for(&mut writer, |writer| !writer.closing, RETRY);
@@ -255,6 +256,8 @@ impl Shared {
         let emptied = before.is_some_and(|file| file.set_len(0).is_ok());
         let erased = fs::remove_file(&path).is_ok() || emptied;
         self.astray.store(!erased, Ordering::SeqCst);
+        // The thread makes a new one.
+        self.wake.notify_all();
         (self.alert)(JournalAlert { action, path, source, erased });
     }
 }

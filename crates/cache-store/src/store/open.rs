@@ -79,6 +79,7 @@ impl<M: Meta> Store<M> {
         let beside = config.memory().get() + (capacity.get() / INDEX_SHARE).min(memory.get() / 4);
 
         let memory = Memory::new(ByteSize::bytes(memory.get().saturating_sub(beside).max(memory.get() / 4)));
+        let fitting = usize::try_from(memory.fits()).unwrap_or(GHOST_KEYS);
         let held = memory.clone();
         // What is asked for most is read from memory, and is not to be lost on disk for that.
         config.in_use = Arc::new(move |key| held.contains(key));
@@ -98,7 +99,8 @@ impl<M: Meta> Store<M> {
             marks.vouch();
         }
         let (ghost, turns) = (Ghost::new(GHOST_KEYS), Turns::new());
-        Ok(Self { memory, disk: Some(disk), ghost, turns, marks, capacity })
+        let read_lately = Ghost::new(fitting.clamp(LEAST_READ, GHOST_KEYS));
+        Ok(Self { memory, disk: Some(disk), ghost, read_lately, turns, marks, capacity })
     }
 }
 
@@ -109,6 +111,9 @@ fn drop_content(disk: Arc<Disk>) {
 
 /// First requests that are remembered until the second: as many as a node fills in some minutes. 4 B each.
 const GHOST_KEYS: usize = 1 << 18;
+
+/// Reads from disk that are remembered until the next of the same key, at least: as many as fit into memory else.
+const LEAST_READ: usize = 1 << 10;
 
 /// What waits to be written takes one part in so many of the memory, as does what is being read, and no less than [`QUEUE_LEAST`].
 const QUEUE_SHARE: u64 = 8;

@@ -7,7 +7,7 @@ use holm_model::ids::Seq;
 use holm_model::units::Timestamp;
 
 use crate::disk::Record;
-use crate::object::{Meta, Object};
+use crate::object::{Body, Meta, Object};
 use crate::scope::Scope;
 
 impl<M: Meta> Object<M> {
@@ -26,15 +26,16 @@ impl<M: Meta> Object<M> {
         Some(Record { key, stamp, scope: scope.into(), meta: meta.into(), body: self.body() })
     }
 
-    /// The object of a record; `None` where this version of its owner does not understand it.
-    pub(super) fn from_record(record: &Record) -> Option<Arc<Self>> {
+    /// The object of a record; `None` where this version of its owner does not understand it. One that is to stay in memory
+    /// keeps nothing of the buffer that it was read into beside a large body.
+    pub(super) fn from_record(record: &Record, keeps: bool) -> Option<Arc<Self>> {
         let number = |at: usize| Some(u64::from_le_bytes(record.meta.get(at..at + 8)?.try_into().ok()?));
         let (as_of, soft) = (Seq::new(number(0)?), number(8)?);
         let soft_since = (soft != 0).then(|| Timestamp::from_millis(soft));
         let meta = M::decode(&record.meta.slice(16..))?;
         let scope = Scope::decode(&record.scope)?;
-        // Nothing of the buffer that it was read into is kept beside the body.
         let body = if record.body.is_empty() { Bytes::new() } else { record.body.clone() };
+        let body = if keeps { Body::of(body) } else { Body::as_it_came(body) };
         Some(Arc::new(Self::restored(meta, body, scope, as_of, record.stamp, soft_since)))
     }
 }

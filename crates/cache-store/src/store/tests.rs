@@ -51,8 +51,15 @@ impl Fixture {
         self.store.marks().apply(&PurgeEntry { seq, site: site(), selector, mode, time: Timestamp::from_secs(9) });
     }
 
-    /// What is found, if anything: its content, and how the purges leave it.
+    /// It was read from disk lately: what is read again is to have a place in memory.
+    fn read_lately(&self, key: u128) {
+        while !self.store.read_lately.seen(key) {}
+        self.store.read_lately.seen(key);
+    }
+
+    /// What is found, if anything: its content, and how the purges leave it. It gets a place in memory if it may.
     fn find(&self, key: u128) -> Option<(u64, Standing)> {
+        self.read_lately(key);
         let object = block_on(self.store.find(key))?;
         assert_eq!(object.body(), format!("body of {key}"), "another key's");
         Some((*object.meta(), self.store.marks().standing_of(&object)))
@@ -126,12 +133,30 @@ fn what_is_asked_for_twice_goes_to_disk() {
 }
 
 #[test]
+fn what_an_admission_comes_to_is_decided_once() {
+    let fixture = Fixture::new();
+    let check = |key: u128, admission: DiskAdmission, expected: DiskAdmission, what: &str| {
+        let object = object(key, 1, fixture.store.marks());
+        assert_eq!(fixture.store.decides(key, &object, admission), expected, "{what}");
+        // As it is stored then, whoever has waited for the disk or not.
+        fixture.store.insert(key, object, &fixture.store.marks().begin_fill(), expected).expect("it fits");
+        assert_eq!(fixture.store.on_disk(key), expected == DiskAdmission::Always, "{what}");
+    };
+    check(1, DiskAdmission::SecondRequest, DiskAdmission::Never, "a first request");
+    check(1, DiskAdmission::SecondRequest, DiskAdmission::Always, "a second one");
+    check(1, DiskAdmission::SecondRequest, DiskAdmission::Always, "in place of what is on disk");
+    check(1, DiskAdmission::Never, DiskAdmission::Never, "the rule has changed");
+    check(2, DiskAdmission::Always, DiskAdmission::Always, "at once");
+}
+
+#[test]
 fn what_is_on_disk_outlives_memory_and_the_process() {
     let fixture = Fixture::new();
     fixture.insert(1, 11, DiskAdmission::Always);
     fixture.forget(1);
-    assert_eq!(fixture.find(1), Some((11, Standing::Live)));
-    assert!(fixture.store.get(1).is_some(), "what was read has a place in memory");
+    let read = || block_on(fixture.store.find(1)).map(|object| *object.meta());
+    assert_eq!((read(), fixture.store.get(1).is_some()), (Some(11), false), "once may be all");
+    assert_eq!((read(), fixture.store.get(1).is_some()), (Some(11), true), "what is read again has a place in memory");
     fixture.insert(2, 22, DiskAdmission::Never);
     let fixture = fixture.restart();
     assert_eq!((fixture.find(1), fixture.find(2)), (Some((11, Standing::Live)), None));
@@ -216,6 +241,7 @@ fn what_is_read_does_not_come_back_over_what_has_changed_meanwhile() {
         let fixture = Fixture::new();
         fixture.insert(1, 1, DiskAdmission::Always);
         fixture.forget(1);
+        fixture.read_lately(1);
         let mut found = pin!(fixture.store.find(1));
         let begun = found.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         change(&fixture);

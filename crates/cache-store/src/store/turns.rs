@@ -28,6 +28,7 @@ pub(super) type Arriving<M> = Shared<Pin<Box<dyn Future<Output = Option<Arc<Obje
 struct Flight<M: Meta> {
     id: u64,
     object: Arriving<M>,
+    keeps: bool,
     /// Who waits for it.
     finders: usize,
 }
@@ -44,6 +45,8 @@ pub(super) struct Finder<'a, M: Meta> {
     key: u128,
     id: u64,
     pub(super) object: Arriving<M>,
+    /// Is the object made to stay in memory?
+    pub(super) keeps: bool,
 }
 
 impl<M: Meta> Turns<M> {
@@ -61,18 +64,19 @@ impl<M: Meta> Turns<M> {
         self.shards.iter().for_each(|shard| shard.lock().clear());
     }
 
-    /// Joins the read of this key that is under way, or begins one. `None`: there is nothing to be read.
-    pub(super) fn find(&self, key: u128, read: impl FnOnce() -> Option<Reading>) -> Option<Finder<'_, M>> {
+    /// Joins the read of this key that is under way, or begins one, and says whether what it brings is to stay in memory.
+    /// `None`: there is nothing to be read.
+    pub(super) fn find(&self, key: u128, read: impl FnOnce() -> Option<(Reading, bool)>) -> Option<Finder<'_, M>> {
         let mut turn = self.take(key);
         if !turn.flights.contains_key(&key) {
-            let reading = read()?;
-            let object = async move { reading.await.and_then(|record| Object::from_record(&record)) };
+            let (reading, keeps) = read()?;
+            let object = async move { reading.await.and_then(|record| Object::from_record(&record, keeps)) };
             let (id, object) = (self.ids.fetch_add(1, Ordering::Relaxed), object.boxed().shared());
-            turn.flights.insert(key, Flight { id, object, finders: 0 });
+            turn.flights.insert(key, Flight { id, object, keeps, finders: 0 });
         }
         let flight = turn.flights.get_mut(&key)?;
         flight.finders += 1;
-        Some(Finder { turns: self, key, id: flight.id, object: flight.object.clone() })
+        Some(Finder { turns: self, key, id: flight.id, object: flight.object.clone(), keeps: flight.keeps })
     }
 }
 

@@ -176,7 +176,7 @@ impl Pour {
         if stored && length > SLICE_BYTES {
             self.store_slices(length);
         } else if stored {
-            self.fetch.storing.store(self.storable, self.writer.joined(0, length));
+            self.fetch.storing.store_waiting(self.storable, self.writer.joined(0, length)).await;
         }
         self.fetch.ticket.leave(match (stored, self.resumes) {
             (true, 0) => Outcome::Stored,

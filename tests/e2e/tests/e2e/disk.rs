@@ -97,6 +97,24 @@ fn what_was_stored_just_before_a_stop_is_there_after_it() {
 }
 
 #[test]
+fn large_bodies_that_come_at_once_are_all_kept() {
+    let place = Place::new();
+    let paths: Vec<String> = (0..40).map(|number| format!("/always/{MIB}/{number}")).collect();
+    let holm = place.up("data", "512MiB").start();
+    // As many as the disk's queue takes: the next ones have to wait for it.
+    for at_once in paths.chunks(4) {
+        let asks = at_once.iter().map(|path| holm.curl(&get(path).field("host", "a.example")).start());
+        let transfers: Vec<_> = asks.collect();
+        transfers.into_iter().for_each(|transfer| drop(transfer.finish().expect(200)));
+    }
+    assert_eq!(holm.stop().code(), Some(0));
+    let holm = place.up("data", "512MiB").start();
+    for path in &paths {
+        ask(&holm, path).expect_hit();
+    }
+}
+
+#[test]
 fn routes_rule_what_goes_to_disk() {
     let place = Place::new();
     let holm = place.up("data", "256MiB").start();

@@ -79,12 +79,14 @@ impl Cache {
     }
 
     /// Ours: edge and shield in one process, each with its part of memory and disk.
-    pub(super) fn holm(dir: &Path, origin: &str, profile: &str) -> Result<Self> {
+    /// Memory is for what is on its way: of `size` bytes each.
+    pub(super) fn holm(dir: &Path, origin: &str, profile: &str, size: u64) -> Result<Self> {
         let program = binary(profile, "holm");
         let dir = made(dir, "holm")?;
         let [addr] = free_ports()?;
         let mut command = on_server_core(&program);
-        command.args(["up", "--json", "--workers", "1", "--memory", "8MiB", "--origin", origin]);
+        command.args(["up", "--json", "--workers", "1", "--origin", origin]);
+        command.args(["--memory", if size < 1 << 20 { "8MiB" } else { "32MiB" }]);
         command.args(["--disk", &format!("{DISK}iB"), "--http", &addr.to_string()]);
         command.args(["--https", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir"]).arg(dir.join("data"));
         Self::start(&version(&program, "--version")?, Kind::Holm, addr, command, ("cache-status", &["; hit"]), dir)

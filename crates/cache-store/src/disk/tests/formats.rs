@@ -15,7 +15,7 @@ const SECRET: Secret = Secret([7; 32]);
 
 prop_compose! {
     fn heads()(
-        numbers in any::<[u64; 5]>(), key: u128, unit in 8_u32..32768, tombstone: bool, content: [u8; 32],
+        numbers in any::<[u64; 5]>(), key: u128, unit in 8_u32..32768, tombstone: bool, content: [u8; 16],
         scope in 0..=MAX_RECORD_SCOPE as u32, meta in 0..=MAX_RECORD_META as u32, body in 0..=MAX_RECORD_BODY as u32,
     ) -> Head {
         let [number, nonce, serial, seq, local] = numbers;
@@ -135,21 +135,34 @@ proptest! {
     }
 }
 
-#[test]
-fn a_newer_version_is_refused_and_says_what_to_do() {
+/// A place that says it is of this version.
+fn of_version(version: u32) -> Rig {
     let rig = Rig::new(&[ByteSize::mib(1)]);
     drop(rig.open());
     let file = BlockFile::open(&rig.path(0), 0, 1 << 20).unwrap();
     for at in [0, ALIGN as u64] {
         let mut block = file.read_blocking(at, ALIGN).unwrap();
-        block[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        block[8..12].copy_from_slice(&version.to_le_bytes());
         let check = blake3::hash(&block[..12]);
         block[12..16].copy_from_slice(&check.as_bytes()[..4]);
         file.write_at(&block, at).unwrap();
     }
     drop(file);
+    rig
+}
+
+#[test]
+fn an_older_version_is_dropped_whole() {
+    let rig = of_version(1);
+    assert!(rig.open().is_empty());
+    assert_eq!(rig.alerts(), [DiskAlert::Dropped { path: rig.path(0), why: Dropped::Older }]);
+}
+
+#[test]
+fn a_newer_version_is_refused_and_says_what_to_do() {
+    let rig = of_version(3);
     let error = Disk::open(rig.config()).unwrap_err();
-    assert!(matches!(error, DiskError::Newer { version: 2, .. }), "{error}");
+    assert!(matches!(error, DiskError::Newer { version: 3, .. }), "{error}");
     assert!(error.to_string().contains("start the newer release again, or delete the file"), "{error}");
 }
 

@@ -207,6 +207,17 @@ fn a_journal_does_not_outgrow_its_marks() {
 
 #[test]
 fn a_journal_that_fails_is_erased_and_made_anew() {
+    fails_and_is_made_anew(Duration::ZERO);
+}
+
+/// Nothing else would wake its thread.
+#[test]
+fn a_journal_that_fails_while_it_is_idle_is_made_anew() {
+    fails_and_is_made_anew(2 * SYNC_WITHIN);
+}
+
+/// After so long without a change.
+fn fails_and_is_made_anew(idle: Duration) {
     let (folder, own) = (tempfile::tempdir().unwrap(), site());
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
@@ -214,6 +225,7 @@ fn a_journal_that_fails_is_erased_and_made_anew() {
     let alert: OnAlert = Arc::new(move |alert: JournalAlert| tell.lock().push((alert.action, alert.erased)));
     let marks = Marks::open(folder.path(), alert).unwrap().marks;
     let shared = &marks.journal.as_ref().unwrap().shared;
+    std::thread::sleep(idle);
     // Nothing can be written through it.
     let broken = File::open(folder.path().join(FILE)).unwrap();
     {
