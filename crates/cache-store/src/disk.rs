@@ -79,7 +79,7 @@ pub struct DiskConfig {
     pub segment: ByteSize,
     /// Bytes of accepted records that wait to be written, for each place. They are in memory.
     pub queue: ByteSize,
-    /// Bytes of records that are being read at once, at most, over all places. More are a miss.
+    /// Bytes of records that are being read at once, at most, over all places. More wait.
     pub reads: ByteSize,
     /// Bytes of memory that the index may take, but for what is found at the start. Where it is full the oldest goes.
     pub index: ByteSize,
@@ -238,7 +238,7 @@ impl Disk {
         self.tier.contains(key)
     }
 
-    /// Reads what is stored under this key. `None`: nothing is, or too much is being read already. The outcome may still be `None`, where it turns out to be
+    /// Reads what is stored under this key. `None`: nothing is, or too many wait to be read already. The outcome may still be `None`, where it turns out to be
     /// damaged or gone. It counts as used, so that it is kept when its segment is reclaimed.
     pub fn read(&self, key: u128) -> Option<Reading> {
         Reading::begin(&self.tier, key)

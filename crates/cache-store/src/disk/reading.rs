@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
@@ -26,6 +26,12 @@ pub struct Reading(State);
 enum State {
     /// It was in memory.
     Here(Option<Record>),
+    /// It waits until less is being read.
+    Queued {
+        tier: Arc<Tier>,
+        key: u128,
+        tries: u32,
+    },
     OnDisk {
         read: ReadAt,
         wanted: Wanted,
@@ -55,19 +61,18 @@ struct Charge {
 impl Charge {
     /// `None`: too much is being read already.
     fn take(tier: &Arc<Tier>, bytes: u64) -> Option<Self> {
-        let before = tier.reading.fetch_add(bytes, Ordering::Relaxed);
-        let charge = Self { tier: Arc::clone(tier), bytes };
-        let taken = before == 0 || before + bytes <= tier.reads;
-        if !taken {
-            tier.shed.fetch_add(1, Ordering::Relaxed);
-        }
-        taken.then_some(charge)
+        let fits = |reading: u64| (reading == 0 || reading + bytes <= tier.reads).then_some(reading + bytes);
+        let taken = tier.reading.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
+        taken.is_ok().then(|| Self { tier: Arc::clone(tier), bytes })
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.tier.reading.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.tier.reading.fetch_sub(self.bytes, Ordering::SeqCst);
+        // All of them: who takes what is free now is not known, and some may have given up.
+        let queued = std::mem::take(&mut *self.tier.queued.lock());
+        queued.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -82,13 +87,24 @@ impl State {
         Some(match tier.find(key)? {
             Lookup::Pending(record) => Self::Here(Some(Record::clone(&record))),
             Lookup::Stored(place, at, id) => {
-                let charge = Charge::take(tier, u64::from(at.units) * UNIT as u64)?;
+                let Some(charge) = Charge::take(tier, u64::from(at.units) * UNIT as u64) else {
+                    return Self::queue(tier, key, tries);
+                };
                 let from = place.shape.unit_at(at.slot, at.unit);
                 let read = place.file.read(from, usize::from(at.units) * UNIT);
                 let wanted = Wanted { tier: Arc::clone(tier), place, key, at, id, tries };
                 Self::OnDisk { read, wanted, _charge: charge }
             }
         })
+    }
+
+    /// `None`: too many wait already.
+    fn queue(tier: &Arc<Tier>, key: u128, tries: u32) -> Option<Self> {
+        if tier.queued.lock().len() >= MOST_QUEUED {
+            tier.shed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self::Queued { tier: Arc::clone(tier), key, tries })
     }
 }
 
@@ -99,6 +115,19 @@ impl Future for Reading {
         loop {
             match &mut self.0 {
                 State::Here(record) => return Poll::Ready(record.take()),
+                State::Queued { tier, key, tries } => {
+                    let again = State::begin(tier, *key, *tries).or(Some(State::Here(None)));
+                    let again = again.filter(|state| !matches!(state, State::Queued { .. }));
+                    // What has become free before the waker was there has woken nobody.
+                    let again = again.or_else(|| {
+                        tier.queued.lock().push(cx.waker().clone());
+                        Some(State::begin(tier, *key, *tries).unwrap_or(State::Here(None)))
+                    });
+                    match again {
+                        Some(State::Queued { .. }) | None => return Poll::Pending,
+                        Some(begun) => self.0 = begun,
+                    }
+                }
                 State::OnDisk { read, wanted, .. } => {
                     let Poll::Ready(outcome) = Pin::new(read).poll(cx) else { return Poll::Pending };
                     self.0 = wanted.judge(outcome);
@@ -156,6 +185,9 @@ impl Future for Writing {
         }
     }
 }
+
+/// Reads that wait for others at most. More are not begun: whoever asks does without.
+const MOST_QUEUED: usize = 1024;
 
 /// A record is moved at most once in a round of the whole log.
 const TRIES: u32 = 2;

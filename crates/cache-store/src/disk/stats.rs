@@ -27,7 +27,7 @@ pub struct DiskStats {
     pub reclaimed: u64,
     /// Records that were not accepted.
     pub refused: u64,
-    /// Look-ups that were not read because too much was being read.
+    /// Look-ups that were not read because too many waited for others already.
     pub shed: u64,
     /// Reads that the device failed.
     pub read_errors: u64,

@@ -9,6 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use holm_model::units::ByteSize;
+use parking_lot::Mutex;
 
 use super::footer::Entries;
 use super::format::{Position, SegmentId};
@@ -36,6 +37,8 @@ pub(super) struct Tier {
     /// Bytes that are being read, and how many may be.
     pub(super) reading: AtomicU64,
     pub(super) reads: u64,
+    /// Whom to wake when less is being read.
+    pub(super) queued: Mutex<Vec<Waker>>,
     /// The index has room for so many.
     most_objects: u64,
     /// Somebody was told that it is full.
@@ -76,6 +79,7 @@ impl Tier {
             epoch: AtomicU64::new(epoch),
             refused: AtomicU64::new(0),
             reading: AtomicU64::new(0),
+            queued: Mutex::default(),
             reads: config.reads.get(),
             most_objects: config.index.get() / MOST_BYTES,
             index_full: AtomicBool::new(false),

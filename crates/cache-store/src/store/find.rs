@@ -11,7 +11,7 @@ impl<M: Meta> Store<M> {
     /// The object of this key, from memory or from disk. What was read from disk a while ago already is offered a place in
     /// memory, unless something else was stored or dropped under the key meanwhile: where all is asked for as often, taking
     /// it in would cost more than reading it does. However many look for it, it is read once; nothing is
-    /// found where too much is being read already. May be dropped at any time.
+    /// found where too many wait to be read already. May be dropped at any time.
     pub async fn find(&self, key: u128) -> Option<Arc<Object<M>>> {
         if let Some(object) = self.memory.get(key) {
             return Some(object);

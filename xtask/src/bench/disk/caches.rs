@@ -115,8 +115,11 @@ impl Cache {
     /// It is not, or what it serves is not what the origin does.
     pub(super) fn fill(&mut self, objects: &Objects) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            // By the second of two requests ours is persuaded to write.
-            objects.ask(self.addr, 2, |_| Ok(()))?;
+            // By the second of two requests ours is persuaded to write, if its queue has room just then; by the next round,
+            // of what has left memory meanwhile, it waits for room.
+            for _ in 0..2 {
+                objects.ask(self.addr, 2, |_| Ok(()))?;
+            }
             // What Traffic Server stored last does not survive: it writes its directory once a minute. It has no memory
             // to speak of to serve from, though.
             if self.kind != Kind::TrafficServer {
