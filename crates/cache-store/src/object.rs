@@ -166,7 +166,8 @@ impl<'a, M> Claim<'a, M> {
     /// `None`: somebody else has it. Costs one load then.
     pub(crate) fn of(object: &'a Object<M>) -> Option<Self> {
         let first = !object.is_on_disk() && !object.on_disk.swap(true, Ordering::Relaxed);
-        first.then_some(Self(Some(object)))
+        // Made only where it is had: one that is dropped gives the right back.
+        first.then(|| Self(Some(object)))
     }
 
     /// It has gone to disk.

@@ -150,6 +150,19 @@ fn what_an_admission_comes_to_is_decided_once() {
 }
 
 #[test]
+fn what_was_spilled_is_written_once() {
+    let fixture = Fixture::new();
+    let object = object(1, 1, fixture.store.marks());
+    assert!(block_on(fixture.store.spill(1, &object)));
+    let guard = fixture.store.marks().begin_fill();
+    fixture.store.insert(1, Arc::clone(&object), &guard, DiskAdmission::Always).expect("it fits");
+    fixture.store.used(1, &object, DiskAdmission::Always);
+    assert!(object.is_on_disk());
+    fixture.store.flush();
+    assert_eq!(fixture.store.stats().disk.map(|disk| disk.written), Some(1));
+}
+
+#[test]
 fn what_is_on_disk_outlives_memory_and_the_process() {
     let fixture = Fixture::new();
     fixture.insert(1, 11, DiskAdmission::Always);
