@@ -185,6 +185,10 @@ impl<M> Drop for Claim<'_, M> {
 }
 
 impl Body {
+    pub(crate) fn as_it_came(bytes: Bytes) -> Self {
+        Self::AsItCame(Box::new(bytes))
+    }
+
     /// To be kept.
     pub(crate) fn of(bytes: Bytes) -> Self {
         if bytes.len() > EXACT {
@@ -192,12 +196,6 @@ impl Body {
         }
         let bytes = Vec::from(bytes);
         Self::Exact(if bytes.capacity() > bytes.len() { bytes.as_slice().into() } else { bytes.into() })
-    }
-}
-
-impl Body {
-    pub(crate) fn as_it_came(bytes: Bytes) -> Self {
-        Self::AsItCame(Box::new(bytes))
     }
 }
 

@@ -236,7 +236,7 @@ impl Storing {
             self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Response(StoredResponse::clone(&head));
-        Some((key.0, Arc::new(Object::new(stored, bytes, scope, as_of, self.begun.local))))
+        Some((key.0, self.object(stored, bytes, scope, as_of)))
     }
 
     /// The stored response was confirmed, or its fields renewed: brings it up to date (RFC 9111 §3.2, §4.3.4). What it says
@@ -327,9 +327,14 @@ impl Storing {
     }
 
     fn insert(&self, key: u128, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
-        let object = Arc::new(Object::new(stored, body, scope, as_of, self.begun.local));
+        let object = self.object(stored, body, scope, as_of);
         self.keep(key, &object, self.rule.disk);
         object
+    }
+
+    /// What this fetch has brought, as it is kept.
+    fn object(&self, stored: Stored, body: Bytes, scope: Scope, as_of: Seq) -> CachedObject {
+        Arc::new(Object::new(stored, body, scope, as_of, self.begun.local))
     }
 
     /// Reads what stands under a key where only the disk has it: [`Storing::known_under`] finds it then.

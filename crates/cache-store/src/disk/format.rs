@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use holm_model::ids::Seq;
-
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::fields::Fields;

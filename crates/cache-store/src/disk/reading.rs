@@ -116,16 +116,11 @@ impl Future for Reading {
             match &mut self.0 {
                 State::Here(record) => return Poll::Ready(record.take()),
                 State::Queued { tier, key, tries } => {
-                    let again = State::begin(tier, *key, *tries).or(Some(State::Here(None)));
-                    let again = again.filter(|state| !matches!(state, State::Queued { .. }));
-                    // What has become free before the waker was there has woken nobody.
-                    let again = again.or_else(|| {
-                        tier.queued.lock().push(cx.waker().clone());
-                        Some(State::begin(tier, *key, *tries).unwrap_or(State::Here(None)))
-                    });
-                    match again {
-                        Some(State::Queued { .. }) | None => return Poll::Pending,
-                        Some(begun) => self.0 = begun,
+                    // First: what becomes free before the waker is there wakes nobody.
+                    tier.queued.lock().push(cx.waker().clone());
+                    match State::begin(tier, *key, *tries) {
+                        Some(State::Queued { .. }) => return Poll::Pending,
+                        begun => self.0 = begun.unwrap_or(State::Here(None)),
                     }
                 }
                 State::OnDisk { read, wanted, .. } => {

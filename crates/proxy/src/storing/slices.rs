@@ -114,7 +114,7 @@ impl Storing {
 
     /// One that nobody would find.
     pub(crate) fn unstored_slice(&self, slices: &Slices, bytes: Bytes) -> CachedObject {
-        Arc::new(Object::new(Stored::Slice, bytes, slices.scope.clone(), slices.as_of, self.begun.local))
+        self.object(Stored::Slice, bytes, slices.scope.clone(), slices.as_of)
     }
 
     /// Stores a response whose slices are on disk already. It goes there too, and what leads to it: without them the slices
@@ -139,7 +139,7 @@ impl Storing {
             self.node.store.remove(self.primary.0);
         }
         let stored = Stored::Sliced(Arc::new(StoredSliced { head, length, nonce, key }));
-        let object = Arc::new(Object::new(stored, Bytes::new(), scope, as_of, self.begun.local));
+        let object = self.object(stored, Bytes::new(), scope, as_of);
         self.keep(key.0, &object, disk);
     }
 }
